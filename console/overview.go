@@ -25,6 +25,9 @@ type overviewPage struct {
 	Charts  []chart
 }
 
+// overviewDays is how many days the overview has.
+const overviewDays = 30
+
 // missing describes why the number of online users is uncertain.
 type missing struct {
 	// Devices is how many devices the lost nodes had, of all apps.
@@ -117,10 +120,16 @@ func missingIn(v *visit, h vitals.Health) (m *missing) {
 type chart struct {
 	Name string
 	// Points are in reverse order, the newest first.
-	Points []figures.Point
+	Points []chartPoint
 	// Zone is the time zone in which days begin. The script uses it to format them.
 	Zone string
 	// Registrations is their sum, and PeakOnline the maximum.
+	Registrations, PeakOnline int
+}
+
+// chartPoint is a day or a minute.
+type chartPoint struct {
+	BeginsAt                  models.Time
 	Registrations, PeakOnline int
 }
 
@@ -185,29 +194,31 @@ func (c *console) overview(v *visit) (*overviewPage, error) {
 
 func (c *console) charts(v *visit, app *models.App) ([]chart, error) {
 	zone := zoneOf(v.r.URL.Query().Get("zone"))
-	days, err := c.Figures.LastDays(v.r.Context(), app.ID, figures.LongestSeries, zone)
-	if err != nil {
-		return nil, err
+	days, _ := figures.DaysTo(c.Clock().In(zone), figures.Days, overviewDays)
+	hour, _ := figures.LastMinutes(c.Clock(), 60)
+	charts := []chart{{Name: "days", Zone: zone.String()}, {Name: "hour", Zone: zone.String()}}
+	for i, g := range []figures.Range{days, hour} {
+		points, err := c.Figures.Read(v.r.Context(), app.ID, g)
+		if err != nil {
+			return nil, err
+		}
+		charts[i].fill(points)
 	}
-	hour, err := c.Figures.LastHour(v.r.Context(), app.ID)
-	if err != nil {
-		return nil, err
-	}
-	return []chart{chartOf("days", days, zone), chartOf("hour", hour, zone)}, nil
+	return charts, nil
 }
 
-func chartOf(name string, points []figures.Point, zone *time.Location) chart {
-	c := chart{Name: name, Points: points, Zone: zone.String()}
-	slices.Reverse(c.Points)
-	for _, p := range c.Points {
-		c.Registrations += p.Registrations
-		c.PeakOnline = max(c.PeakOnline, p.PeakOnline)
+// fill sets the points and what they come to.
+func (c *chart) fill(points []figures.Point) {
+	for _, p := range slices.Backward(points) {
+		point := chartPoint{p.BeginsAt, int(p.Values[figures.Registrations]), int(p.Values[figures.PeakOnline])}
+		c.Points = append(c.Points, point)
+		c.Registrations += point.Registrations
+		c.PeakOnline = max(c.PeakOnline, point.PeakOnline)
 	}
-	return c
 }
 
 // Label formats the start of a point for readers without a script: a day of the zone, or a minute.
-func (c chart) Label(p figures.Point) string {
+func (c chart) Label(p chartPoint) string {
 	if c.Name == "days" {
 		return p.BeginsAt.Time().In(zoneOf(c.Zone)).Format(time.DateOnly)
 	}

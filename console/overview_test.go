@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rollcall/internal/database"
+	"rollcall/internal/figures"
 	"rollcall/internal/operators"
 	"rollcall/internal/testenv"
 	"rollcall/internal/users"
@@ -26,9 +27,10 @@ func (s *site) record() {
 		s.figures.Run(ctx)
 	}()
 	for {
-		points, err := s.figures.LastHour(ctx, s.dev.ID)
+		hour, _ := figures.LastMinutes(s.clock(), 60)
+		points, err := s.figures.Read(ctx, s.dev.ID, hour)
 		s.check(err)
-		if points[59].Registrations > 0 {
+		if points[59].Values[figures.Registrations] > 0 {
 			break
 		}
 	}

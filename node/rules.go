@@ -81,6 +81,9 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 	r.Operators = operators.New(cfg.DB, cfg.Clock).Encrypting(cfg.TokenKey).Requiring(cfg.SecondFactor).
 		Limiting(failures, cmp.Or(cfg.LoginFailureTime, operators.FailureTime))
 	r.Relations = relations.New(cfg.DB, events, keys.Secret(), cfg.Clock)
+	if metrics != nil {
+		r.Relations.Observe(metrics)
+	}
 	interests := circles.Interests{Friends: relations.Friends, Subscriptions: subscriptions.Lists}
 	r.PresenceEvents = outbox.NewPresence(cfg.DB, cfg.Clock, cfg.Logger, func(ctx context.Context) {
 		events.PublishEventsRecorded(ctx, bus.EventsRecorded{})
@@ -104,7 +107,9 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 		r.Users.Observe(metrics)
 	}
 	r.Connections = appconnections.New(cfg.DB, events, cfg.Clock)
-	r.Figures = figures.New(cfg.DB, r.Presence.OnlineCount, cfg.Clock, cfg.Logger)
+	r.Figures = figures.New(cfg.DB, figures.Sources{
+		Online: r.Presence.OnlineCount, Bans: r.Users.BansSince, Decided: decisionFigures(r.Relations),
+	}, cfg.Clock, cfg.Logger)
 	r.Jobs = jobs.New(cfg.DB, cfg.Logger, cfg.Clock)
 	r.Webhooks = webhooks.New(cfg.DB, events, webhooks.Options{
 		Clock: cfg.Clock, Logger: cfg.Logger, Version: cfg.Version, AllowPrivate: cfg.WebhookAllowPrivate,
@@ -124,6 +129,18 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 // ofApp returns the rows that are deleted with an app, besides those of its users.
 func ofApp() []retention.AppRows {
 	return slices.Concat(webhooks.OfApp(), jobs.OfApp(), figures.OfApp(), appconnections.OfApp(), headcount.OfApp())
+}
+
+// decisionFigures returns the source of the figures that count decisions whether a message may be
+// sent.
+func decisionFigures(s *relations.Service) func(add func(appID int64, figure figures.Figure, total int64)) {
+	byReason := map[relations.DenialReason]figures.Figure{"": figures.Allowed}
+	for _, reason := range relations.DenialReasons {
+		byReason[reason] = figures.ByReason(string(reason))
+	}
+	return func(add func(int64, figures.Figure, int64)) {
+		s.Decided(func(appID int64, reason relations.DenialReason, total int64) { add(appID, byReason[reason], total) })
+	}
 }
 
 // presenceEvents makes events of the changes of statuses.

@@ -114,7 +114,6 @@ func (n *Node) Close(ctx context.Context) (err error) {
 func (n *Node) work(ctx context.Context, address string, drain time.Duration) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	running.Go(func() { n.Figures.Run(ctx) })
 	running.Go(func() { n.sweeper.Run(ctx) })
 	running.Go(func() { n.Audit.Run(ctx, n.cfg.Logger) })
 	running.Go(func() { n.Apps.RunDeletions(ctx, n.cfg.Logger) })
@@ -126,13 +125,15 @@ func (n *Node) work(ctx context.Context, address string, drain time.Duration) (e
 	if n.health.redis != nil {
 		running.Go(func() { n.health.redis.run(ctx) })
 	}
-	// Tokens are verified, and the node reports itself, until the last request has ended.
-	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
-	running.Go(func() { n.Keys.Follow(following, n.cfg.Logger, n.GraphQL.CheckTokens) })
-	running.Go(func() { n.vitals.Run(following, address) })
+	// Tokens are verified, decisions counted, and the node reports itself, until the last request has
+	// ended.
+	serving, served := context.WithCancel(context.WithoutCancel(ctx))
+	running.Go(func() { n.Keys.Follow(serving, n.cfg.Logger, n.GraphQL.CheckTokens) })
+	running.Go(func() { n.Figures.Run(serving) })
+	running.Go(func() { n.vitals.Run(serving, address) })
 	return func() {
 		cancel()
-		unfollow()
+		served()
 		running.Wait()
 	}
 }

@@ -3,70 +3,201 @@ package figures
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
+	"rollcall/internal/database"
 	"rollcall/internal/outage"
 	"rollcall/models"
 )
 
-// LongestSeries is the maximum number of days that LastDays returns.
-const LongestSeries = 30
+// LongestRange is the maximum number of days of a Range.
+const LongestRange = 366
 
-// Point is one bucket of a series.
+// Unit is how long the points of a range are.
+type Unit string
+
+// The units. Days begin as in a time zone. A week is seven such days.
+const (
+	Minutes Unit = "minutes"
+	Hours   Unit = "hours"
+	Days    Unit = "days"
+	Weeks   Unit = "weeks"
+)
+
+// Range is a range of time in points. Each lasts until the next begins, and the last one until End.
+type Range struct {
+	Unit   Unit
+	Starts []models.Time
+	End    models.Time
+}
+
+// rangeOf returns the range of n points, and the one of n points before it. start returns when point i
+// begins, the first of them being 0.
+func rangeOf(unit Unit, n int, start func(i int) models.Time) (r, before Range) {
+	all := make([]models.Time, 2*n)
+	for i := range all {
+		all[i] = start(i - n)
+	}
+	return Range{unit, all[n:], start(n)}, Range{unit, all[:n], all[n]}
+}
+
+// LastMinutes returns the range of the last n minutes with the present one, and the one before it.
+func LastMinutes(now time.Time, n int) (r, before Range) { return last(Minutes, minute, now, n) }
+
+// LastHours returns the range of the last n hours with the present one, and the one before it.
+func LastHours(now time.Time, n int) (r, before Range) { return last(Hours, hour, now, n) }
+
+func last(unit Unit, span int64, now time.Time, n int) (r, before Range) {
+	end := begin(models.TimeOf(now), span) + models.Time(span)
+	return rangeOf(unit, n, func(i int) models.Time { return end - models.Time(span)*models.Time(n-i) })
+}
+
+// DaysTo returns the range of the n points up to the day of t, in the zone of t, and the one before it.
+// The unit is Days or Weeks; n days are at most LongestRange.
+func DaysTo(t time.Time, unit Unit, n int) (r, before Range) {
+	step := 1
+	if unit == Weeks {
+		step = 7
+	}
+	year, month, day := t.Date()
+	return rangeOf(unit, n, func(i int) models.Time {
+		return models.TimeOf(time.Date(year, month, day+1-step*(n-i), 0, 0, 0, 0, t.Location()))
+	})
+}
+
+// HoursOf returns the range of the hours of the n days up to the day of t, in the zone of t, and the
+// one before it.
+func HoursOf(t time.Time, n int) (r, before Range) {
+	days, _ := DaysTo(t, Days, n)
+	start := begin(days.Starts[0], hour)
+	hours := int((days.End - start) / models.Time(hour)) // a day may have 23 or 25
+	return rangeOf(Hours, hours, func(i int) models.Time { return start + models.Time(hour)*models.Time(i) })
+}
+
+// Point is one point of a range.
 type Point struct {
 	BeginsAt models.Time
-	// Registrations is the number of users registered in it, and PeakOnline the maximum number seen
-	// online at once.
-	Registrations, PeakOnline int
+	Values
 }
 
-// LastHour returns the app's last 60 minutes, including the current one, oldest first.
-func (r *Recorder) LastHour(ctx context.Context, appID int64) ([]Point, error) {
-	points := make([]Point, 60)
-	now := begin(models.TimeOf(r.clock()), minute)
-	for i := range points {
-		points[i].BeginsAt = now - models.Time(minute)*models.Time(len(points)-1-i)
+// queries are the statements that read figures.
+type queries struct{ points, since *database.Query }
+
+func newQueries(db *database.DB) queries {
+	first := func(column string) string {
+		return "COALESCE((SELECT begins_at FROM app_figures WHERE app_id = ? AND span = ? AND " + column + " > 0 ORDER BY begins_at LIMIT 1), ?)"
 	}
-	return points, r.fill(ctx, appID, minute, points)
+	decided := ""
+	for f := firstDecision; int(f) < count; f++ {
+		if decided != "" {
+			decided += " + "
+		}
+		decided += kinds[f].column
+	}
+	return queries{
+		points: db.NewBoundedQuery("SELECT begins_at, " + columns +
+			" FROM app_figures WHERE app_id = ? AND span = ? AND begins_at >= ? AND begins_at < ? ORDER BY begins_at"),
+		since: db.NewBoundedQuery("SELECT " + first("peak_online") + ", " + first("monthly_active") + ", " + first("("+decided+")")),
+	}
 }
 
-// LastDays returns the app's last n days, as they begin in zone, including today, oldest first. n
-// is at most LongestSeries. If a day of the zone begins within an hour of UTC, that hour belongs to
-// the day before.
-func (r *Recorder) LastDays(ctx context.Context, appID int64, n int, zone *time.Location) ([]Point, error) {
-	points := make([]Point, n)
-	year, month, day := r.clock().In(zone).Date()
-	for i := range points {
-		points[i].BeginsAt = models.TimeOf(time.Date(year, month, day-(n-1-i), 0, 0, 0, 0, zone))
+// never is later than all times.
+const never = models.Time(math.MaxInt64)
+
+// Since has the time since which there are data of each figure, to the day. It is in the far future if
+// there are none yet.
+type Since [count]models.Time
+
+// Since returns since when there are data of the app.
+func (r *Recorder) Since(app *models.App) (since Since, err error) {
+	var args []any
+	for range 3 {
+		args = append(args, app.ID, day, never)
 	}
-	return points, r.fill(ctx, appID, hour, points)
+	var online, active, decided models.Time
+	if err := r.queries.since.Each(args, []any{&online, &active, &decided}, func() {}); err != nil {
+		return since, fmt.Errorf("looking for the first figures: %w", err)
+	}
+	for f := range since {
+		since[f] = decided
+	}
+	// What is counted by rows is counted since the app was created, even if nothing happened.
+	since[Registrations] = max(app.CreatedAt, r.now().Add(-kept))
+	since[Bans] = since[Registrations]
+	since[PeakOnline], since[DailyActive], since[MonthlyActive] = online, active, active
+	return since, nil
+}
+
+// Read returns the points of a range, oldest first.
+//
+// The points of minutes and hours are read from such buckets, days from hours, and weeks from days of
+// UTC. A bucket belongs to the point in which it begins, so if a day of the zone begins within an hour
+// of UTC, that hour belongs to the day before. A day of UTC belongs to the point that contains its
+// noon.
+func (r *Recorder) Read(ctx context.Context, appID int64, g Range) ([]Point, error) {
+	points := make([]Point, len(g.Starts))
+	for i := range points {
+		points[i].BeginsAt = g.Starts[i]
+	}
+	span, shift := hour, models.Time(0)
+	switch g.Unit {
+	case Minutes:
+		span = minute
+	case Weeks:
+		span, shift = day, models.Time(day/2)
+	}
+	present := g.End > r.now()
+	until := g.End - shift
+	if present {
+		until = never
+	}
+	var row Point
+	targets := []any{&row.BeginsAt}
+	for f := range row.Values {
+		targets = append(targets, &row.Values[f])
+	}
+	at := 0
+	err := r.queries.points.Each([]any{appID, span, g.Starts[0] - shift, until}, targets, func() {
+		for at+1 < len(points) && points[at+1].BeginsAt <= row.BeginsAt+shift {
+			at++
+		}
+		points[at].merge(&row.Values, g.Unit)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading figures: %w", err)
+	}
+	if present {
+		r.addPresent(ctx, appID, &points[len(points)-1])
+	}
+	return points, nil
+}
+
+// merge adds the values of a later bucket to a point. What is counted for the past 24 hours or 30 days
+// is the last value of a day, and the maximum of the days of a week.
+func (p *Point) merge(v *Values, unit Unit) {
+	for f := range kinds {
+		switch {
+		case kinds[f].merge == latest && unit != Weeks:
+			if v[f] > 0 {
+				p.Values[f] = v[f]
+			}
+		case kinds[f].peak:
+			p.Values[f] = max(p.Values[f], v[f])
+		default:
+			p.Values[f] += v[f]
+		}
+	}
 }
 
 // onlineTime is how long a series waits for the number of users that are online now.
 const onlineTime = 500 * time.Millisecond
 
-// fill sums the app's buckets of span up into points, each of which lasts until the next. The users
-// online now count in the last point, whose bucket may have begun after the last count. If their
-// number is unknown, only the written figures count.
-func (r *Recorder) fill(ctx context.Context, appID, span int64, points []Point) error {
-	var rows []models.AppFigures
-	err := r.db.Read(ctx).Where("app_id = ? AND span = ? AND begins_at >= ?", appID, span, points[0].BeginsAt).
-		Order("begins_at").Find(&rows).Error
-	if err != nil {
-		return fmt.Errorf("reading figures: %w", err)
-	}
-	at := 0
-	for _, row := range rows {
-		for at+1 < len(points) && points[at+1].BeginsAt <= row.BeginsAt {
-			at++
-		}
-		points[at].Registrations += row.Registrations
-		points[at].PeakOnline = max(points[at].PeakOnline, row.PeakOnline)
-	}
-	ask := func(ctx context.Context) (int, error) { return r.online(ctx, appID) }
+// addPresent adds the users that are online now to the last point, whose bucket may have begun after the
+// last count. If their number is unknown, only the written figures count.
+func (r *Recorder) addPresent(ctx context.Context, appID int64, last *Point) {
+	ask := func(ctx context.Context) (int, error) { return r.sources.Online(ctx, appID) }
 	if online, err := outage.Within(ctx, onlineTime, ask); err == nil {
-		last := &points[len(points)-1]
-		last.PeakOnline = max(last.PeakOnline, online)
+		last.Values[PeakOnline] = max(last.Values[PeakOnline], int64(online))
 	}
-	return nil
 }

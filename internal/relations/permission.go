@@ -31,6 +31,12 @@ const (
 	NotFriends           DenialReason = "NOT_FRIENDS"
 )
 
+// DenialReasons are all reasons, in the order in which they are checked.
+var DenialReasons = [...]DenialReason{
+	SenderNotFound, SenderDeactivated, SenderBanned, RecipientNotFound, RecipientDeactivated,
+	NotInWhitelist, BlockedByRecipient, NotFriends,
+}
+
 // Permission is the decision whether from may message to.
 type Permission struct {
 	From, To string
@@ -67,7 +73,9 @@ func (s *Service) Permission(ctx context.Context, app *models.App, pair Pair) (*
 	if err != nil {
 		return nil, err
 	}
-	return s.judge(app.Settings.OnlyFriendsCanMessage, pair, found), nil
+	p := s.judge(app.Settings.OnlyFriendsCanMessage, pair, found)
+	s.tally.count(app.ID, p)
+	return p, nil
 }
 
 // PermissionWithSecret returns the same decision as Permission, in the app with that apps.id, and
@@ -82,7 +90,11 @@ func (s *Service) PermissionWithSecret(ctx context.Context, appID int64, pair Pa
 	if !ok {
 		found.SecretGeneration = models.NoSecret
 	}
-	return s.judge(found.FriendsOnly, pair, found), found.SecretGeneration, nil
+	p := s.judge(found.FriendsOnly, pair, found)
+	if found.SecretGeneration != models.NoSecret {
+		s.tally.count(appID, p)
+	}
+	return p, found.SecretGeneration, nil
 }
 
 // Permissions decides for up to MaxPairs pairs by one query. The results are in the order of pairs.
@@ -98,6 +110,7 @@ func (s *Service) Permissions(ctx context.Context, app *models.App, pairs []Pair
 	out := make([]*Permission, len(pairs))
 	for i, pair := range pairs {
 		out[i] = s.judge(app.Settings.OnlyFriendsCanMessage, pair, answers[asked[i]])
+		s.tally.count(app.ID, out[i])
 	}
 	return out, nil
 }

@@ -30,6 +30,7 @@ type Service struct {
 	watchers    watchers
 	decide      func(ctx context.Context, questions []question) (map[question]facts, error)
 	permissions *database.Coalescer[question, facts]
+	tally       *tally
 
 	finder *userlock.Finder
 	locks  *userlock.Locks
@@ -52,7 +53,7 @@ func New(db *database.DB, b *bus.Bus, secret opaque.Secret, clock func() time.Ti
 	ids := requestIDs(secret)
 	s := &Service{
 		db: db, bus: b, requestIDs: ids, clock: clock,
-		finder: userlock.NewFinder(db), locks: userlock.NewLocks(), outbox: outbox.New(db), times: new(listTimes),
+		finder: userlock.NewFinder(db), locks: userlock.NewLocks(), outbox: outbox.New(db), times: new(listTimes), tally: newTally(),
 		friends:  newFriendLists(db, secret),
 		incoming: requestPages(db, secret, ids, true), outgoing: requestPages(db, secret, ids, false),
 		blocks: blockPages(db, secret), allowed: whitelistPages(db, secret),

@@ -3,6 +3,7 @@ package users
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -43,6 +44,15 @@ func (s *Service) Bans(ctx context.Context, u *models.User, r page.Request) (*Ba
 		return int(n), fault.Wrap(err, "counting bans")
 	}
 	return page.Of(order, r, bans, keys, total), nil
+}
+
+// BansSince returns how many bans were imposed in each app since from, in buckets of span. Those of
+// users that have been erased since are left out.
+func (s *Service) BansSince(ctx context.Context, span time.Duration, from models.Time) (rows []models.BucketCount, err error) {
+	bucket := fmt.Sprintf("b.banned_at - b.banned_at %% %d", span.Milliseconds())
+	err = s.db.Read(ctx).Raw("SELECT u.app_id, "+bucket+" AS begins_at, COUNT(*) AS count FROM "+s.db.Using("ban_records b", "ban_records_at")+" "+
+		s.db.Then()+" users u ON u.id = b.user_id WHERE b.banned_at >= ? GROUP BY u.app_id, "+bucket, from).Scan(&rows).Error
+	return rows, fault.Wrap(err, "counting bans")
 }
 
 // recordBans adds a ban of each user to its history, in the transaction of the ban. A ban in force
