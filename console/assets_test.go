@@ -85,13 +85,15 @@ func TestVendoredFilesArePinned(t *testing.T) {
 	}
 }
 
-// TestFirstPageIsLight limits what a browser loads for each of the first pages, the list of apps
-// and an app's overview with its charts, to 100 KB.
+// TestFirstPageIsLight limits what a browser loads for each of the first pages, the list of apps,
+// an app's overview with its charts and its statistics, to 100 KB.
 func TestFirstPageIsLight(t *testing.T) {
 	s := onSQLite(t)
 	b := s.as("admin")
 	b.head.Set("Accept-Encoding", "gzip")
-	for path, asked := range map[string]string{"/console/": "", overviewPath(s.dev): overviewPath(s.dev) + "/charts"} {
+	for path, asked := range map[string]string{
+		"/console/": "", overviewPath(s.dev): overviewPath(s.dev) + "/charts", statisticsPath(s.dev): "",
+	} {
 		page := b.get(path)
 		total := len(page.body)
 		if asked != "" {

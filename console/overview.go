@@ -17,6 +17,7 @@ type overviewPage struct {
 	Banned int
 	// OnlinePath, BannedPath and DeactivatedPath list the users that are counted.
 	OnlinePath, BannedPath, DeactivatedPath string
+	StatisticsPath                          string
 	// Webhooks is nil if the app has no endpoints.
 	Webhooks *webhookSummary
 	// Missing is nil unless nodes with devices were lost recently.
@@ -119,6 +120,7 @@ func missingIn(v *visit, h vitals.Health) (m *missing) {
 // texts. The script draws the graphs from the table, which readers can open.
 type chart struct {
 	Name string
+	Unit figures.Unit
 	// Points are in reverse order, the newest first.
 	Points []chartPoint
 	// Zone is the time zone in which days begin. The script uses it to format them.
@@ -188,7 +190,8 @@ func (c *console) overview(v *visit) (*overviewPage, error) {
 	return &overviewPage{
 		App: row, Banned: banned, Webhooks: hooks, Missing: missingIn(v, health),
 		OnlinePath: usersPath(app) + "?show=online", BannedPath: bannedList.path(app), DeactivatedPath: deactivatedList.path(app),
-		Node: nodeRow{Parts: partsOf(health), Report: report, Memory: report.Memory >> 20, AllApps: v.operator.AllApps},
+		StatisticsPath: statisticsPath(app),
+		Node:           nodeRow{Parts: partsOf(health), Report: report, Memory: report.Memory >> 20, AllApps: v.operator.AllApps},
 	}, nil
 }
 
@@ -196,7 +199,7 @@ func (c *console) charts(v *visit, app *models.App) ([]chart, error) {
 	zone := zoneOf(v.r.URL.Query().Get("zone"))
 	days, _ := figures.DaysTo(c.Clock().In(zone), figures.Days, overviewDays)
 	hour, _ := figures.LastMinutes(c.Clock(), 60)
-	charts := []chart{{Name: "days", Zone: zone.String()}, {Name: "hour", Zone: zone.String()}}
+	charts := []chart{{Name: "days", Unit: days.Unit, Zone: zone.String()}, {Name: "hour", Unit: hour.Unit, Zone: zone.String()}}
 	for i, g := range []figures.Range{days, hour} {
 		points, err := c.Figures.Read(v.r.Context(), app.ID, g)
 		if err != nil {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"rollcall/internal/database"
-	"rollcall/internal/figures"
 	"rollcall/internal/operators"
 	"rollcall/internal/testenv"
 	"rollcall/internal/users"
@@ -20,22 +19,7 @@ import (
 // record records the figures once.
 func (s *site) record() {
 	s.t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.figures.Run(ctx)
-	}()
-	for {
-		hour, _ := figures.LastMinutes(s.clock(), 60)
-		points, err := s.figures.Read(ctx, s.dev.ID, hour)
-		s.check(err)
-		if points[59].Values[figures.Registrations] > 0 {
-			break
-		}
-	}
-	cancel()
-	<-done
+	s.check(s.figures.Record(context.Background()))
 }
 
 func TestOverview(t *testing.T) {

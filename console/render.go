@@ -120,6 +120,7 @@ type navItem struct {
 func appTabs(v *visit, app *models.App) []navItem {
 	tabs := []navItem{
 		{Path: overviewPath(app), Text: "tab.overview"},
+		{Path: statisticsPath(app), Text: "tab.statistics"},
 		{Path: usersPath(app), Text: "tab.users"},
 		{Path: bannedList.path(app), Text: "tab.banned"},
 		{Path: deactivatedList.path(app), Text: "tab.deactivated"},

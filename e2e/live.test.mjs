@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { AppServer } from './lib/api.mjs';
 import { launch, Operator } from './lib/browser.mjs';
@@ -54,6 +55,31 @@ describe('pages that update themselves', () => {
     return check();
   }, what);
   const shown = (page, locator) => soon(page, () => locator.isVisible(), `${locator}`);
+
+  test('statistics are drawn beside the range before', async () => {
+    const hour = 3_600_000;
+    const now = Math.floor(Date.now() / hour) * hour;
+    const { key } = await server.createApp({ name: 'Charted' });
+    const app = `(SELECT id FROM apps WHERE key = '${key}')`;
+    execFileSync('sqlite3', ['-cmd', '.timeout 5000', server.database.url.slice('sqlite:'.length), `
+      UPDATE apps SET created_at = ${now - 72 * hour} WHERE id = ${app};
+      INSERT INTO app_figures (app_id, span, begins_at, registrations, peak_online)
+        VALUES (${app}, ${hour}, ${now - 30 * hour}, 57, 0), (${app}, ${hour}, ${now - 6 * hour}, 1200, 0)`]);
+    const operator = await arrive('en', { timezoneId: 'Asia/Shanghai' });
+    const { page } = operator;
+    await operator.open(`/console/apps/${key}/statistics?range=day`);
+    const card = page.getByRole('region', { name: 'Registrations' });
+    await page.locator('#registrations-rows[data-zone="Asia/Shanghai"]').waitFor({ state: 'attached' });
+    assert.equal(await page.locator('.plot canvas').count(), 7);
+    await card.getByText('57 before').waitFor();
+    // The point of six hours ago, with the one of the day before.
+    const box = await card.locator('.u-over').boundingBox();
+    await page.mouse.move(box.x + (box.width * 17.5) / 24, box.y + 20);
+    await card.getByText(': 1,200 (57)').waitFor();
+    const [file] = await Promise.all([page.waitForEvent('download'), card.getByRole('link', { name: 'CSV' }).click()]);
+    assert.match(file.suggestedFilename(), /^statistics-Charted-.*\.csv$/);
+    await operator.leave();
+  });
 
   for (const language of ['en', 'zh-CN']) {
     const text = says[language];

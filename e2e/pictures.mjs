@@ -22,7 +22,7 @@ const crowd = 140;
 async function writePast(database, key) {
   const app = `(SELECT id FROM apps WHERE \`key\` = '${key}')`;
   const now = 'CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)';
-  const figures = (span, points, registrations, online) => `REPLACE INTO app_figures
+  const figures = (span, points, registrations, online) => `REPLACE INTO app_figures (app_id, span, begins_at, registrations, peak_online)
     SELECT ${app}, ${span}, (${now} DIV ${span} - seq) * ${span}, ${registrations}, ${online} FROM seq_0_to_${points}`;
   // A daily wave, higher at weekends, rising over the month.
   const wave = `(1 + SIN((seq + 46 - HOUR(UTC_TIME())) / 24 * 2 * PI()))

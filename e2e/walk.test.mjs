@@ -158,6 +158,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     await walk.visit([
       ['empty-apps', '/console/'],
       ['empty-overview', empty],
+      ['empty-statistics', `${empty}/statistics`],
       ['empty-users', `${empty}/users`],
       ['empty-users-online', `${empty}/users?show=online`],
       ['empty-banned', `${empty}/banned`],
@@ -215,7 +216,12 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     await walk.show('overview');
     for (const summary of await walk.page.locator('summary').all()) await summary.click();
     await walk.show('overview-tables');
+    await walk.operator.open(`${root}/statistics?range=day`);
+    await walk.page.locator('.plot canvas').first().waitFor();
+    for (const summary of await walk.page.locator('.statistics summary').all()) await summary.click();
+    await walk.show('statistics');
     await walk.visit([
+      ['statistics-wrong', `${root}/statistics?range=custom&from=2026-02-02&to=2026-02-01`],
       ['users', `${root}/users`],
       ['users-none', `${root}/users?q=somebody-else`],
       ['users-production', `/console/apps/${production.key}/users`],

@@ -4,7 +4,6 @@
 
   const language = document.documentElement.lang;
   const moment = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
-  const clock = new Intl.DateTimeFormat(language, { timeStyle: "short" });
 
   // For days in forms, which the server reads.
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -12,16 +11,20 @@
 
   // Times are sent in UTC. Show them in the reader's time zone, and in UTC to the second on hover.
   // A day is in the zone that its list names.
+  const points = {
+    minutes: { timeStyle: "short" },
+    hours: { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" },
+    days: { month: "short", day: "numeric" },
+    weeks: { dateStyle: "medium" },
+  };
   function localiseTimes(root) {
     for (const element of root.querySelectorAll("time[datetime]:not([data-local])")) {
       const list = element.closest("[data-show]");
       const show = list ? list.dataset.show : "";
-      let format = show === "hour" ? clock : moment;
-      if (show === "days") {
-        format = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", timeZone: list.dataset.zone });
-      }
+      const ofZone = show === "days" || show === "weeks";
+      const format = !show ? moment : new Intl.DateTimeFormat(language, { ...points[show], timeZone: ofZone ? list.dataset.zone : undefined });
       element.dataset.local = "";
-      element.title ||= show === "days" ? element.dateTime : element.textContent;
+      element.title ||= ofZone ? element.dateTime : element.textContent;
       element.textContent = format.format(new Date(element.dateTime));
     }
   }

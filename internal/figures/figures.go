@@ -188,7 +188,7 @@ func (r *Recorder) Run(ctx context.Context) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		if err := r.record(ctx); err != nil && ctx.Err() == nil {
+		if err := r.Record(ctx); err != nil && ctx.Err() == nil {
 			r.log.Error("recording figures failed; retrying", "error", err)
 		}
 		select {
@@ -196,7 +196,11 @@ func (r *Recorder) Run(ctx context.Context) {
 		case <-ctx.Done():
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTime)
 			defer cancel()
-			if err := r.write(ctx, r.undecided(r.now())); err != nil {
+			apps, err := r.apps(ctx)
+			if err == nil {
+				err = r.write(ctx, r.undecided(apps, r.now()))
+			}
+			if err != nil {
 				r.log.Error("recording the last figures failed", "error", err)
 			}
 			return

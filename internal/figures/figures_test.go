@@ -101,7 +101,7 @@ func (n *node) decide(app int64, f Figure, more int64) {
 
 func (w *world) record(n *node) {
 	w.t.Helper()
-	w.check(n.record(context.Background()))
+	w.check(n.Record(context.Background()))
 }
 
 // register creates n users of an app, registered that long ago.
@@ -214,7 +214,7 @@ func TestCatchUp(t *testing.T) {
 		r := w.node()
 		w.record(r)
 		w.want(w.days(r, 1, time.UTC), "[Oct 22 00:00 7 0][Nov 20 00:00 2 0]")
-		weeks, _ := DaysTo(w.now, Weeks, 52)
+		weeks, _ := DaysTo(w.now, Weeks, 52*7)
 		w.want(show(w.read(r, 1, weeks), "Jan 2", time.UTC, Registrations), "[Sep 19 5][Oct 17 7][Nov 14 2]")
 		w.want(w.hour(r, 1), "[08:20 2 0]")
 
@@ -251,7 +251,7 @@ func TestNodesDoNotCountTwice(t *testing.T) {
 		for range 3 {
 			for _, r := range nodes {
 				all.Go(func() {
-					if err := r.record(context.Background()); err != nil {
+					if err := r.Record(context.Background()); err != nil {
 						w.t.Error(err)
 					}
 				})
@@ -352,7 +352,7 @@ func TestDecisions_OfNodesAddUp(t *testing.T) {
 				n.decide(2, ByReason("SENDER_NOT_FOUND"), int64(round))
 				all.Go(func() {
 					for range 2 { // a second time there is nothing new
-						if err := n.record(context.Background()); err != nil {
+						if err := n.Record(context.Background()); err != nil {
 							w.t.Error(err)
 						}
 					}
@@ -365,13 +365,24 @@ func TestDecisions_OfNodesAddUp(t *testing.T) {
 		w.want(w.decisions(nodes[1], 2), "[08:30 0 3 0][08:31 0 6 0]")
 		hours, _ := LastHours(w.now, 24)
 		days, _ := DaysTo(w.now, Days, 7)
-		weeks, _ := DaysTo(w.now, Weeks, 52)
+		weeks, _ := DaysTo(w.now, Weeks, 52*7)
 		for _, g := range []Range{hours, days, weeks} {
 			points := w.read(nodes[2], 1, g)
 			if v := points[len(points)-1].Values; v.Decided() != 108 || v.Denied() != 18 {
 				w.t.Errorf("%s: %v", g.Unit, v)
 			}
 		}
+	})
+}
+
+func TestDecisions_OfDeletedAppsAreNotWritten(t *testing.T) {
+	each(t, func(w *world) {
+		r := w.node()
+		w.exec("DELETE FROM apps WHERE id = 2")
+		r.decide(1, Allowed, 1)
+		r.decide(2, Allowed, 1)
+		w.record(r)
+		w.want(w.decisions(r, 1)+w.decisions(r, 2), "[08:30 1 0 0]")
 	})
 }
 
@@ -384,12 +395,12 @@ func TestDecisions_OutlastFailures(t *testing.T) {
 		r.decide(1, Allowed, 5)
 		ended, cancel := context.WithCancel(context.Background())
 		cancel()
-		if r.record(ended) == nil {
+		if r.Record(ended) == nil {
 			w.t.Error("recorded without a database")
 		}
 		r.decide(1, Allowed, 2)
 		w.away = true
-		if r.record(context.Background()) == nil {
+		if r.Record(context.Background()) == nil {
 			w.t.Error("no error while the online users cannot be counted")
 		}
 		w.want(w.decisions(r, 1), "[08:30 7 0 0]")
@@ -405,7 +416,7 @@ func TestBans_AreCountedInTheirTime(t *testing.T) {
 		r := w.node()
 		w.record(r)
 		minutes, _ := LastMinutes(w.now, 60)
-		weeks, _ := DaysTo(w.now, Weeks, 10)
+		weeks, _ := DaysTo(w.now, Weeks, 70)
 		w.want(show(w.read(r, 1, minutes), "15:04", time.UTC, Bans), "[08:29 2]")
 		w.want(show(w.read(r, 1, weeks), "Jan 2", time.UTC, Bans), "[Oct 10 4][Nov 14 2]")
 		w.want(show(w.read(r, 2, weeks), "Jan 2", time.UTC, Bans), "[Nov 14 1]")
@@ -462,7 +473,7 @@ func TestActive_CountsUsersOnlineInADayAndAMonth(t *testing.T) {
 		zone := time.FixedZone("-2", -2*3600)
 		days, _ = DaysTo(w.now.In(zone), Days, 2)
 		w.want(show(w.read(r, 1, days), "Jan 2", zone, DailyActive), "[Nov 20 4]")
-		weeks, _ := DaysTo(w.now, Weeks, 2)
+		weeks, _ := DaysTo(w.now, Weeks, 14)
 		w.want(show(w.read(r, 1, weeks), "Jan 2", time.UTC, DailyActive, MonthlyActive), "[Nov 15 4 7]")
 	})
 }
@@ -481,7 +492,7 @@ func TestRanges(t *testing.T) {
 		"minutes": {two(LastMinutes(now, 2)), "Nov 3 08:29 2 Nov 3 08:31 | Nov 3 08:27 2 Nov 3 08:29"},
 		"hours":   {two(LastHours(now, 3)), "Nov 3 06:00 3 Nov 3 09:00 | Nov 3 03:00 3 Nov 3 06:00"},
 		"days":    {two(DaysTo(now, Days, 2)), "Nov 2 00:00 2 Nov 4 00:00 | Oct 31 00:00 2 Nov 2 00:00"},
-		"weeks":   {two(DaysTo(now, Weeks, 1)), "Oct 28 00:00 1 Nov 4 00:00 | Oct 21 00:00 1 Oct 28 00:00"},
+		"weeks":   {two(DaysTo(now, Weeks, 8)), "Oct 27 00:00 2 Nov 4 00:00 | Oct 19 00:00 2 Oct 27 00:00"},
 		"hours of a long day": {two(HoursOf(time.Date(2026, 11, 1, 12, 0, 0, 0, zone), 1)),
 			"Nov 1 00:00 25 Nov 2 00:00 | Oct 30 23:00 25 Nov 1 00:00"},
 		"hours of a zone between hours": {two(HoursOf(now.In(time.FixedZone("+5:30", 5*3600+1800)), 1)),
@@ -512,7 +523,7 @@ func TestWeeks_OfZonesContainTheDaysOfUTC(t *testing.T) {
 		w.record(r)
 		for _, offset := range []int{-12, -8, 0, 8, 13, 14} {
 			zone := time.FixedZone("", offset*3600)
-			weeks, before := DaysTo(w.now.In(zone), Weeks, 4)
+			weeks, before := DaysTo(w.now.In(zone), Weeks, 28)
 			sum := int64(0)
 			for _, p := range w.read(r, 1, weeks) {
 				sum += p.Values[Registrations]

@@ -13,18 +13,16 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/database"
+	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
-// record counts all apps once, and writes the figures that have grown. Figures that cannot be counted
-// do not prevent the others from being written.
-func (r *Recorder) record(ctx context.Context) error {
-	var apps []int64
-	if err := r.db.Read(ctx).Model(&models.App{}).Order("id").Pluck("id", &apps).Error; err != nil {
-		return fmt.Errorf("listing apps: %w", err)
-	}
-	if len(apps) == 0 {
-		return nil
+// Record counts all apps once, and writes the figures that have grown. Figures that cannot be counted
+// do not prevent the others from being written. It must not run at the same time as Run.
+func (r *Recorder) Record(ctx context.Context) error {
+	apps, err := r.apps(ctx)
+	if err != nil || len(apps) == 0 {
+		return err
 	}
 	now := r.now()
 	from := begin(now.Add(-lateness), minute)
@@ -39,7 +37,7 @@ func (r *Recorder) record(ctx context.Context) error {
 		return err
 	}
 	unknown := r.addOnline(ctx, apps, now, minutes)
-	grown := r.undecided(now)
+	grown := r.undecided(apps, now)
 	for k, v := range minutes {
 		v[PeakOnline] = max(v[PeakOnline], r.written[k][PeakOnline])
 		minutes[k] = v
@@ -56,6 +54,12 @@ func (r *Recorder) record(ctx context.Context) error {
 	maps.DeleteFunc(r.written, func(k key, _ Values) bool { return k.beginsAt < from })
 	r.caughtUp = true
 	return errors.Join(unknown, r.countActive(ctx, apps, now), r.sweep(ctx, now))
+}
+
+// apps returns the apps.id of all apps that are not being deleted, in order.
+func (r *Recorder) apps(ctx context.Context) (list []int64, err error) {
+	err = r.db.Read(ctx).Model(&models.App{}).Where("deleting_at = 0").Order("id").Pluck("id", &list).Error
+	return list, fault.Wrap(err, "listing apps")
 }
 
 // counted counts the registrations and bans since from, in buckets of span.
@@ -112,12 +116,13 @@ func (r *Recorder) addOnline(ctx context.Context, apps []int64, now models.Time,
 	return nil
 }
 
-// undecided returns the decisions of this process that are not in the buckets yet, as those of the
-// minute of now.
-func (r *Recorder) undecided(now models.Time) map[key]Values {
+// undecided returns the decisions of this process in these apps that are not in the buckets yet, as
+// those of the minute of now. An app in which some were made may have been deleted since.
+func (r *Recorder) undecided(apps []int64, now models.Time) map[key]Values {
 	buckets := map[key]Values{}
 	r.sources.Decided(func(app int64, f Figure, total int64) {
-		if more := total - r.decided[app][f]; more > 0 {
+		_, known := slices.BinarySearch(apps, app)
+		if more := total - r.decided[app][f]; known && more > 0 {
 			k := key{app, begin(now, minute)}
 			v := buckets[k]
 			v[f] = more

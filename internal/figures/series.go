@@ -32,16 +32,6 @@ type Range struct {
 	End    models.Time
 }
 
-// rangeOf returns the range of n points, and the one of n points before it. start returns when point i
-// begins, the first of them being 0.
-func rangeOf(unit Unit, n int, start func(i int) models.Time) (r, before Range) {
-	all := make([]models.Time, 2*n)
-	for i := range all {
-		all[i] = start(i - n)
-	}
-	return Range{unit, all[n:], start(n)}, Range{unit, all[:n], all[n]}
-}
-
 // LastMinutes returns the range of the last n minutes with the present one, and the one before it.
 func LastMinutes(now time.Time, n int) (r, before Range) { return last(Minutes, minute, now, n) }
 
@@ -50,29 +40,42 @@ func LastHours(now time.Time, n int) (r, before Range) { return last(Hours, hour
 
 func last(unit Unit, span int64, now time.Time, n int) (r, before Range) {
 	end := begin(models.TimeOf(now), span) + models.Time(span)
-	return rangeOf(unit, n, func(i int) models.Time { return end - models.Time(span)*models.Time(n-i) })
+	return rangesTo(unit, end, n, 1, func(i int) models.Time { return end - models.Time(span)*models.Time(i) })
 }
 
-// DaysTo returns the range of the n points up to the day of t, in the zone of t, and the one before it.
-// The unit is Days or Weeks; n days are at most LongestRange.
+// DaysTo returns the range of the n days up to the day of t, in the zone of t, and the one before it.
+// The unit is Days or Weeks; n is at most LongestRange. If it is no multiple of 7, the last week is
+// shorter.
 func DaysTo(t time.Time, unit Unit, n int) (r, before Range) {
 	step := 1
 	if unit == Weeks {
 		step = 7
 	}
 	year, month, day := t.Date()
-	return rangeOf(unit, n, func(i int) models.Time {
-		return models.TimeOf(time.Date(year, month, day+1-step*(n-i), 0, 0, 0, 0, t.Location()))
-	})
+	ago := func(days int) models.Time {
+		return models.TimeOf(time.Date(year, month, day+1-days, 0, 0, 0, 0, t.Location()))
+	}
+	return rangesTo(unit, ago(0), n, step, ago)
 }
 
 // HoursOf returns the range of the hours of the n days up to the day of t, in the zone of t, and the
 // one before it.
 func HoursOf(t time.Time, n int) (r, before Range) {
 	days, _ := DaysTo(t, Days, n)
-	start := begin(days.Starts[0], hour)
-	hours := int((days.End - start) / models.Time(hour)) // a day may have 23 or 25
-	return rangeOf(Hours, hours, func(i int) models.Time { return start + models.Time(hour)*models.Time(i) })
+	end := begin(days.End, hour)
+	hours := int((end - begin(days.Starts[0], hour)) / models.Time(hour)) // a day may have 23 or 25
+	return rangesTo(Hours, end, hours, 1, func(i int) models.Time { return end - models.Time(hour)*models.Time(i) })
+}
+
+// rangesTo returns the range of the last n minutes, hours or days before end, and the n before it, each
+// with a point for every step of them. ago returns when the last i of them begin.
+func rangesTo(unit Unit, end models.Time, n, step int, ago func(i int) models.Time) (r, before Range) {
+	r, before = Range{Unit: unit, End: end}, Range{Unit: unit, End: ago(n)}
+	for i := n; i > 0; i -= step {
+		r.Starts = append(r.Starts, ago(i))
+		before.Starts = append(before.Starts, ago(n+i))
+	}
+	return r, before
 }
 
 // Point is one point of a range.
