@@ -229,6 +229,7 @@ var owners = map[string][]string{
 	"friend_requests":       {"internal/relations"},
 	"friendships":           {"internal/relations"},
 	"jobs":                  {"internal/jobs"},
+	"operator_session_ends": {"internal/operators"},
 	"operator_sessions":     {"internal/operators"},
 	"operators":             {"internal/operators"},
 	"sealed_values":         {"internal/sealed"},

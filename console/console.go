@@ -44,6 +44,8 @@ type Operators interface {
 	PendingLogin(ctx context.Context, token string) (*models.Operator, error)
 	FinishLogin(ctx context.Context, in operators.FactorRequest) (*operators.Login, error)
 	ByToken(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error)
+	// EndOf returns how the session with that token ended, or nil if that is not known.
+	EndOf(ctx context.Context, token string) (*models.OperatorSessionEnd, error)
 	// Peek is like ByToken but does not count as use of the session. It is for polls.
 	Peek(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error)
 	List(ctx context.Context) ([]*models.Operator, error)

@@ -85,6 +85,13 @@ var flashTexts = map[string]bool{
 	"operator.reset-second-factor.done":    true,
 	"operator.reset-second-factor.already": false,
 
+	"ended.idle":     false,
+	"ended.age":      false,
+	"ended.self":     false,
+	"ended.other":    false,
+	"ended.password": false,
+	"ended.factor":   false,
+
 	"login.expired":    false,
 	"totp.done":        true,
 	"totp.removed":     true,

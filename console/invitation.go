@@ -158,7 +158,9 @@ func (c *console) acceptInvitation(v *visit) error {
 		if err != nil {
 			return c.refuseInvitation(v, p, err)
 		}
-		c.logIn(v, login)
+		if err := c.logIn(v, login); err != nil {
+			return err
+		}
 		if v.session != nil {
 			if err := c.Operators.Logout(v.r.Context(), v.session, c.actor(v)); err != nil {
 				return err

@@ -122,10 +122,32 @@ func (c *console) localeByTag(tag string) *locale {
 	return nil
 }
 
-// chooseLanguage stores the language chosen in the footer.
+// chooseLanguage stores the language chosen in the footer. If the button has sent the page's form, as
+// withTyped makes it, the page gets back what was typed.
 func (c *console) chooseLanguage(v *visit) error {
-	if l := c.localeByTag(v.r.PostFormValue("language")); l != nil {
+	if err := v.r.ParseForm(); err != nil {
+		return problem{http.StatusBadRequest, "error.invalid"}
+	}
+	form, of := v.r.PostForm, v.r.URL.Query()
+	if l := c.localeByTag(form.Get("language")); l != nil {
 		c.setCookie(v, languageCookie, l.tag, languageAge)
 	}
-	return v.redirect(localPath(v.r.PostFormValue("next")))
+	if !of.Has("action") {
+		return v.redirect(localPath(form.Get("next")))
+	}
+	next := localPath(of.Get("next"))
+	switch {
+	case v.operator == nil:
+	case of.Get("method") == "get":
+		form.Del("language")
+		form.Del(onceField)
+		if action, _, _ := strings.Cut(localPath(of.Get("action")), "?"); action != Root && len(form.Encode()) < maxDraft {
+			next = action + "?" + form.Encode()
+		}
+	default:
+		if err := c.keepDraft(v, v.operator.ID, draft{Page: next, Action: of.Get("action"), Fields: form}); err != nil {
+			return err
+		}
+	}
+	return v.redirect(next)
 }

@@ -30,6 +30,8 @@ type loginPage struct {
 	// how long to wait.
 	Limited     string
 	WaitSeconds int
+	// Ended is the text that explains how the last session ended, or "".
+	Ended string
 }
 
 func (c *console) showLogin(v *visit) error {
@@ -37,7 +39,11 @@ func (c *console) showLogin(v *visit) error {
 	if v.operator != nil {
 		return v.redirect(next)
 	}
-	return c.show(v, "login", loginPage{Next: next, Passkey: c.passkeyLogin(v)})
+	page := loginPage{Next: next, Passkey: c.passkeyLogin(v)}
+	if end := c.endOf(v); end != nil {
+		page.Ended = endText(end)
+	}
+	return c.show(v, "login", page)
 }
 
 func (c *console) login(v *visit) error {
@@ -55,7 +61,9 @@ func (c *console) login(v *visit) error {
 	case err == nil && login.Pending != "":
 		return c.askCode(v, login, page.Next)
 	case err == nil:
-		c.logIn(v, login)
+		if err := c.logIn(v, login); err != nil {
+			return err
+		}
 		return v.redirect(page.Next)
 	case !errors.As(err, &refusal):
 		return err
@@ -69,10 +77,17 @@ func (c *console) login(v *visit) error {
 	return err
 }
 
-// logIn gives the browser its session.
-func (c *console) logIn(v *visit, login *operators.Login) {
-	c.setCookie(v, sessionCookie, login.Token, seconds(operators.SessionLifetime))
+// logIn gives the browser its session. If its last one was the same operator's, the next page explains
+// how that ended.
+func (c *console) logIn(v *visit, login *operators.Login) error {
+	if end := c.endOf(v); end != nil && end.OperatorID == login.Operator.ID && endText(end) != "" {
+		if err := c.setFlash(v, endText(end), ""); err != nil {
+			return err
+		}
+	}
+	c.setCookie(v, sessionCookie, login.Token, seconds(operators.SessionLifetime+operators.EndMemory))
 	c.setCookie(v, deviceCookie, login.Device, seconds(deviceAge))
+	return nil
 }
 
 // retryAfter returns how many seconds to wait before another try, and sets the header Retry-After.

@@ -62,7 +62,9 @@ func (c *console) loginCode(v *visit) error {
 	switch {
 	case err == nil:
 		c.setCookie(v, pendingCookie, "", -1)
-		c.logIn(v, login)
+		if err := c.logIn(v, login); err != nil {
+			return err
+		}
 		return v.redirect(p.Next)
 	case !errors.As(err, &refusal):
 		return err

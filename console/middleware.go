@@ -160,6 +160,12 @@ func (c *console) serve(rt route, r *http.Request, l *limit) {
 	}
 	switch {
 	case errors.Is(err, errLoggedOut):
+		if v.r.Header.Get("HX-Request") != "true" {
+			if err := c.keepForm(v); err != nil {
+				c.fail(v, err)
+				return
+			}
+		}
 		toLogin(v, rt.access)
 		return
 	case err == nil:

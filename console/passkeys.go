@@ -82,7 +82,9 @@ func (c *console) loginByPasskey(v *visit) error {
 	switch {
 	case err == nil:
 		c.setCookie(v, pendingCookie, "", -1)
-		c.logIn(v, login)
+		if err := c.logIn(v, login); err != nil {
+			return err
+		}
 		return v.redirect(next)
 	case !errors.As(err, &refusal):
 		return err

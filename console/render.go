@@ -100,6 +100,8 @@ type view struct {
 	// Tabs are the pages of the app in the path, or empty if there is no app.
 	Tabs  []navItem
 	Flash *flash
+	// Draft is true if the page has a form with what was typed before the session ended.
+	Draft bool
 	// App is the app in the path, or nil if there is none.
 	App *models.App
 	// Away is what is away of the service.
@@ -150,7 +152,8 @@ func (c *console) render(v *visit, status int, page string, content any) error {
 	if err != nil {
 		return err
 	}
-	data := view{Page: content, Operator: v.operator, App: v.app, Flash: c.takeFlash(v), Away: awayIn(c.Health()), Here: v.here()}
+	d := c.takeDraft(v)
+	data := view{Draft: d != nil && d.Ended, Page: content, Operator: v.operator, App: v.app, Flash: c.takeFlash(v), Away: awayIn(c.Health()), Here: v.here()}
 	if v.operator != nil && !c.hasDuty(v) {
 		data.Nav = []navItem{
 			{Path: Root, Text: "nav.apps"},
@@ -175,7 +178,15 @@ func (c *console) render(v *visit, status int, page string, content any) error {
 	for _, l := range c.locales {
 		data.Languages = append(data.Languages, languageItem{Tag: l.tag, Name: l.name, Current: l == v.locale})
 	}
-	return v.respond(tmpl, layoutFile, status, data)
+	return v.respond(tmpl, layoutFile, status, data, func(page []byte) []byte {
+		if d != nil {
+			page = d.fill(page)
+		}
+		if v.operator != nil && !c.hasDuty(v) {
+			page = withTyped(page, v.here())
+		}
+		return page
+	})
 }
 
 // show responds with status 200 and a page.
@@ -194,11 +205,11 @@ func (c *console) renderPart(v *visit, status int, page, part string, content an
 	if err != nil {
 		return err
 	}
-	return v.respond(tmpl, part, status, content)
+	return v.respond(tmpl, part, status, content, nil)
 }
 
-// respond executes a template with data and sends the result.
-func (v *visit) respond(tmpl *template.Template, name string, status int, data any) error {
+// respond executes a template with data and sends the result, as edit returns it if it is not nil.
+func (v *visit) respond(tmpl *template.Template, name string, status int, data any, edit func(page []byte) []byte) error {
 	var out bytes.Buffer
 	if err := tmpl.ExecuteTemplate(&out, name, data); err != nil {
 		return fmt.Errorf("rendering %s: %w", name, err)
@@ -208,7 +219,11 @@ func (v *visit) respond(tmpl *template.Template, name string, status int, data a
 	head.Set("Content-Language", v.locale.tag)
 	head.Set("Vary", "Cookie, Accept-Language")
 	v.w.WriteHeader(status)
-	_, _ = v.w.Write(withMarks(out.Bytes())) // the browser may have disconnected
+	page := out.Bytes()
+	if edit != nil {
+		page = edit(page)
+	}
+	_, _ = v.w.Write(withMarks(page)) // the browser may have disconnected
 	return nil
 }
 

@@ -166,6 +166,16 @@ type OperatorKey struct {
 	LastUsedAddress string
 }
 
+// OperatorSessionEnd records how a session ended before it expired.
+type OperatorSessionEnd struct {
+	ID int64 `gorm:"primaryKey"`
+	// TokenHash is that of the session.
+	TokenHash  []byte
+	OperatorID int64
+	Reason     string
+	EndedAt    Time
+}
+
 // AuditEntry records one action. Entries are not changed after they are added, except that an entry
 // for failed logins counts those that follow it for an hour. They are deleted after
 // ROLLCALL_AUDIT_RETENTION.

@@ -58,9 +58,12 @@ func (o *Service) Delete(ctx context.Context, name string, by models.Actor) erro
 		if err := tx.Delete(operator).Error; err != nil {
 			return err
 		}
-		ended := tx.Where("operator_id = ?", operator.ID).Delete(&models.OperatorSession{})
-		if ended.Error != nil {
-			return ended.Error
+		ended, err := o.endSessions(tx, operator.ID, "", "TRUE")
+		if err != nil {
+			return err
+		}
+		if err := tx.Where("operator_id = ?", operator.ID).Delete(&models.OperatorSessionEnd{}).Error; err != nil {
+			return err
 		}
 		if err := removeSecondFactors(tx, operator); err != nil {
 			return err
@@ -71,7 +74,7 @@ func (o *Service) Delete(ctx context.Context, name string, by models.Actor) erro
 		if err := revokeInvitationsOf(tx, name); err != nil {
 			return err
 		}
-		return o.audit(tx, by, audit.ActionOperatorDelete, name, fmt.Sprintf("sessions=%d", ended.RowsAffected))
+		return o.audit(tx, by, audit.ActionOperatorDelete, name, fmt.Sprintf("sessions=%d", ended))
 	})
 	return wrap(err, "deleting operator")
 }

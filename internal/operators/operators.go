@@ -177,14 +177,14 @@ func (o *Service) setPassword(ctx context.Context, name, password string, spared
 		if err != nil {
 			return err
 		}
-		ended := tx.Where("operator_id = ? AND id <> ?", operator.ID, spared).Delete(&models.OperatorSession{})
-		if ended.Error != nil {
-			return ended.Error
+		ended, err := o.endSessions(tx, operator.ID, EndPassword, "id <> ?", spared)
+		if err != nil {
+			return err
 		}
 		if err := tx.Where("operator_id = ?", operator.ID).Delete(&models.OperatorPendingLogin{}).Error; err != nil {
 			return err
 		}
-		if err := o.audit(tx, by, audit.ActionPasswordSet, name, fmt.Sprintf("sessions=%d", ended.RowsAffected)); err != nil {
+		if err := o.audit(tx, by, audit.ActionPasswordSet, name, fmt.Sprintf("sessions=%d", ended)); err != nil {
 			return err
 		}
 		return shown.Now()

@@ -192,11 +192,11 @@ func (o *Service) ResetSecondFactor(ctx context.Context, name string, by models.
 		if err := updateHasSecondFactor(tx, operator); err != nil {
 			return err
 		}
-		ended := tx.Where("operator_id = ?", operator.ID).Delete(&models.OperatorSession{})
-		if ended.Error != nil {
-			return ended.Error
+		ended, err := o.endSessions(tx, operator.ID, EndFactor, "TRUE")
+		if err != nil {
+			return err
 		}
-		return o.audit(tx, by, audit.ActionSecondFactorReset, name, fmt.Sprintf("sessions=%d", ended.RowsAffected))
+		return o.audit(tx, by, audit.ActionSecondFactorReset, name, fmt.Sprintf("sessions=%d", ended))
 	})
 	return reset, wrap(err, "resetting second factor")
 }

@@ -172,13 +172,17 @@ func (o *Service) EndSession(ctx context.Context, operatorID, sessionID int64, b
 // returns their number.
 func (o *Service) EndSessions(ctx context.Context, operatorID, spared int64, by models.Actor) (ended int, err error) {
 	err = o.db.Tx(ctx, func(tx *gorm.DB) error {
-		gone := tx.Where("operator_id = ? AND id <> ?", operatorID, spared).Delete(&models.OperatorSession{})
-		ended = int(gone.RowsAffected)
-		if gone.Error != nil || ended == 0 {
-			return gone.Error
-		}
 		operator := &models.Operator{}
-		if err := tx.Where("id = ?", operatorID).Take(operator).Error; err != nil {
+		err := tx.Where("id = ?", operatorID).Take(operator).Error
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			ended = 0
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		open, err := o.endSessions(tx, operatorID, endedBy(operator, by), "id <> ?", spared)
+		if ended = int(open); err != nil || ended == 0 {
 			return err
 		}
 		return o.audit(tx, by, audit.ActionSessionsEnd, operator.Name, fmt.Sprintf("sessions=%d", ended))
@@ -192,13 +196,21 @@ func (o *Service) EndSessions(ctx context.Context, operatorID, spared int64, by 
 func (o *Service) end(ctx context.Context, operatorID, sessionID int64, action string, by models.Actor) (bool, error) {
 	ended := false
 	err := o.db.Tx(ctx, func(tx *gorm.DB) error {
-		gone := tx.Where("id = ? AND operator_id = ?", sessionID, operatorID).Delete(&models.OperatorSession{})
-		ended = gone.RowsAffected > 0
-		if gone.Error != nil || !ended {
-			return gone.Error
-		}
 		operator := &models.Operator{}
-		if err := tx.Where("id = ?", operatorID).Take(operator).Error; err != nil {
+		err := tx.Where("id = ?", operatorID).Take(operator).Error
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			ended = false
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		reason := endedBy(operator, by)
+		if action == audit.ActionLogout {
+			reason = ""
+		}
+		open, err := o.endSessions(tx, operatorID, reason, "id = ?", sessionID)
+		if ended = open > 0; err != nil || !ended {
 			return err
 		}
 		return o.audit(tx, by, action, operator.Name, "")
