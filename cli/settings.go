@@ -68,8 +68,8 @@ type serveSettings struct {
 	webhookSetting
 	Listen             string        `env:"ROLLCALL_LISTEN" default:"127.0.0.1:8080" help:"HOST:PORT to serve on; port 0 takes a free one (${env})."`
 	ConsoleListen      string        `env:"ROLLCALL_CONSOLE_LISTEN" help:"HOST:PORT for the console, with the API for its explorer; ROLLCALL_LISTEN then does not serve it (${env})."`
-	ConsoleURL         string        `env:"ROLLCALL_CONSOLE_URL" name:"console-url" help:"The console's address in browsers, as https://console.example, for passkeys; that of each request unless given (${env})."`
-	SecondFactor       string        `env:"ROLLCALL_CONSOLE_SECOND_FACTOR" name:"console-second-factor" default:"off" enum:"off,admins,all" help:"Which operators must have a second factor: off, admins (with owners) or all (${env})."`
+	ConsoleURL         string        `env:"ROLLCALL_CONSOLE_URL" name:"console-url" help:"The console's address in browsers, as https://console.example, for passkeys and invitations; that of each request unless given (${env})."`
+	SecondFactor       string        `env:"ROLLCALL_CONSOLE_SECOND_FACTOR" name:"console-second-factor" default:"off" enum:"off,owners,admins,moderators,all" help:"The lowest role whose operators must have a second factor, with all roles above it: off, owners, admins, moderators or all (${env})."`
 	OpsListen          string        `env:"ROLLCALL_OPS_LISTEN" default:"127.0.0.1:8081" help:"HOST:PORT for /metrics and /debug/pprof; empty: off (${env})."`
 	OpsHosts           []string      `env:"ROLLCALL_OPS_HOSTS" help:"Host names under which /metrics and /debug/pprof are served, besides IP addresses and localhost (${env})."`
 	RedisURL           string        `env:"ROLLCALL_REDIS_URL" secret:"" help:"redis://user:password@host:6379/0, or rediss://…, for several nodes on one database; without it there is one node (${env})."`

@@ -124,6 +124,15 @@ func TestInvitation_RevokedExpiredOrUnknown(t *testing.T) {
 	s.as("admin").get(operatorsPath).want(t, http.StatusOK, "!Open invitations")
 }
 
+// TestInvitation_LinkHasTheConfiguredAddress: a proxy may change the host of requests.
+func TestInvitation_LinkHasTheConfiguredAddress(t *testing.T) {
+	s := onSQLite(t)
+	s.deps.URL = "https://console.example"
+	s.serve()
+	made := s.as("admin").reveal(operatorsPath+"/invitations", url.Values{"name": {"eve"}, "role": {"owner"}, "scope": {"all"}})
+	made.want(t, http.StatusOK, ">https://console.example"+invitationPath)
+}
+
 // TestInvitation_UnknownLinksAreLimited counts them as wrong passwords are, and valid ones not.
 func TestInvitation_UnknownLinksAreLimited(t *testing.T) {
 	s := onSQLite(t)

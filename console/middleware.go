@@ -145,7 +145,7 @@ func (c *console) serve(rt route, r *http.Request, l *limit) {
 	}
 	if err == nil {
 		if target := c.duty(v, rt); target != "" {
-			toDuty(v, target)
+			c.toDuty(v, target)
 			return
 		}
 	}

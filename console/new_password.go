@@ -25,5 +25,5 @@ func (c *console) setNewPassword(v *visit) error {
 	if status != 0 {
 		return c.render(v, status, "new_password", newPasswordPage{newPasswordPath, form})
 	}
-	return v.redirect(Root)
+	return v.redirect(c.takeWanted(v))
 }

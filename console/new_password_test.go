@@ -46,8 +46,10 @@ func TestTemporaryPassword_ComesFirst(t *testing.T) {
 	} {
 		b.post(newPasswordPath, wrong.form).want(t, http.StatusUnprocessableEntity, "Choose your own password", `role="alert">`+wrong.text)
 	}
-	b.get(Root).wantRedirect(t, newPasswordPath)
-	b.post(newPasswordPath, form(temporary, "another password", "another password")).wantRedirect(t, Root)
+	// The operator lands on the page that it wanted.
+	wanted := usersPath(s.dev) + "?q=%22a%22&show=banned"
+	b.get(wanted).wantRedirect(t, newPasswordPath)
+	b.post(newPasswordPath, form(temporary, "another password", "another password")).wantRedirect(t, wanted)
 	b.get(Root).want(t, http.StatusOK, "Your password was changed", "Audit")
 	b.get(newPasswordPath).wantRedirect(t, accountPath)
 	for pattern := range ownPassword {

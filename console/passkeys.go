@@ -145,6 +145,7 @@ func (c *console) addPasskey(v *visit) error {
 		return c.render(v, http.StatusUnprocessableEntity, "passkeys", p)
 	}
 	in := operators.NewPasskey{Name: p.Name, Response: v.r.PostFormValue("passkey")}
+	required := c.mustEnrol(v)
 	codes, err := c.Operators.AddPasskey(v.r.Context(), rp, v.operator, v.session, in, c.actor(v))
 	var refusal *fault.Error
 	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
@@ -159,10 +160,7 @@ func (c *console) addPasskey(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if codes != nil {
-		return c.showRecoveryCodes(v, "passkey.done", codes)
-	}
-	return c.toAccount(v, "passkey.done")
+	return c.enrolled(v, "passkey.done", codes, required)
 }
 
 // askRemovePasskey shows the passkey of the query, with a form that removes it.

@@ -106,6 +106,7 @@ func (c *console) startTOTP(v *visit) error {
 // confirmTOTP makes the app the visitor's second factor if its code is right, and shows the first
 // recovery codes.
 func (c *console) confirmTOTP(v *visit) error {
+	required := c.mustEnrol(v)
 	codes, err := c.Operators.ConfirmTOTP(v.r.Context(), v.operator, v.r.PostFormValue("code"), c.actor(v))
 	var refusal *fault.Error
 	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
@@ -114,10 +115,24 @@ func (c *console) confirmTOTP(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if codes != nil {
-		return c.showRecoveryCodes(v, "totp.done", codes)
+	return c.enrolled(v, "totp.done", codes, required)
+}
+
+// enrolled responds to an operator that has set up a second factor. It shows the recovery codes, if
+// there are new ones, and leads to the account page, or to the page that the operator wanted if it was
+// required to do this first.
+func (c *console) enrolled(v *visit, text string, codes []string, required bool) error {
+	back := accountPath
+	if required {
+		back = c.takeWanted(v)
 	}
-	return c.toAccount(v, "totp.done")
+	if codes != nil {
+		return c.reveal(v, "recovery_codes", recoveryPage{Title: text, Codes: codes, Back: back})
+	}
+	if err := c.setFlash(v, text, ""); err != nil {
+		return err
+	}
+	return v.redirect(back)
 }
 
 func (c *console) removeTOTP(v *visit) error {
@@ -148,11 +163,7 @@ func (c *console) renewRecoveryCodes(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return c.showRecoveryCodes(v, "recovery.title", codes)
-}
-
-func (c *console) showRecoveryCodes(v *visit, title string, codes []string) error {
-	return c.reveal(v, "recovery_codes", recoveryPage{Title: title, Codes: codes, Back: accountPath})
+	return c.reveal(v, "recovery_codes", recoveryPage{Title: "recovery.title", Codes: codes, Back: accountPath})
 }
 
 // toAccount redirects to the account page, which shows that message.

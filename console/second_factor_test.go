@@ -326,7 +326,13 @@ func TestRequiredSecondFactor_ComesFirst(t *testing.T) {
 		t.Errorf("HX-Redirect %q", got)
 	}
 	admin.head.Del("HX-Request")
-	admin.setUpApp()
+	admin.get(usersPath(s.dev)).wantRedirect(t, totpPath)
+	admin.post(totpPath, nil).wantRedirect(t, totpPath)
+	secret := strings.ReplaceAll(shownAppSecret.FindStringSubmatch(admin.get(totpPath).body)[1], " ", "")
+	done := admin.reveal(totpPath+"/confirm", url.Values{"code": {admin.codeOf(secret)}})
+	if links := done.links(); !slices.Contains(links, usersPath(s.dev)) {
+		t.Errorf("the page with the recovery codes leads to %q, not to the page that was wanted", links)
+	}
 	admin.get(operatorsPath).want(t, http.StatusOK, "Audit")
 	for pattern := range enrolment {
 		if !slices.ContainsFunc(routes, func(rt route) bool { return rt.pattern == pattern }) {

@@ -2,16 +2,22 @@ package operators
 
 import "rollcall/models"
 
-// Requirement is which operators must have a second factor.
+// Requirement is which operators must have a second factor: those of a role and of all roles above it.
 type Requirement string
 
 // The requirements. The zero value is RequireNone.
 const (
-	RequireNone Requirement = "off"
-	// RequireAdmins is for admins and owners.
-	RequireAdmins Requirement = "admins"
-	RequireAll    Requirement = "all"
+	RequireNone       Requirement = "off"
+	RequireOwners     Requirement = "owners"
+	RequireAdmins     Requirement = "admins"
+	RequireModerators Requirement = "moderators"
+	RequireAll        Requirement = "all"
 )
+
+// lowest has the lowest role that must have a second factor.
+var lowest = map[Requirement]models.Role{
+	RequireOwners: models.RoleOwner, RequireAdmins: models.RoleAdmin, RequireModerators: models.RoleModerator, RequireAll: models.RoleViewer,
+}
 
 // Requiring returns a copy of o that requires a second factor of some operators.
 func (o *Service) Requiring(r Requirement) *Service {
@@ -23,14 +29,6 @@ func (o *Service) Requiring(r Requirement) *Service {
 // LacksSecondFactor reports whether the operator must set up a second factor before it may do
 // anything else.
 func (o *Service) LacksSecondFactor(operator *models.Operator) bool {
-	if operator.HasSecondFactor {
-		return false
-	}
-	switch o.requirement {
-	case RequireAll:
-		return true
-	case RequireAdmins:
-		return operator.Role.Includes(models.RoleAdmin)
-	}
-	return false
+	role, required := lowest[o.requirement]
+	return required && !operator.HasSecondFactor && operator.Role.Includes(role)
 }

@@ -388,7 +388,7 @@ func TestSecrets_AreEncrypted(t *testing.T) {
 
 func TestLacksSecondFactor_ByRequirement(t *testing.T) {
 	for requirement, want := range map[Requirement]string{
-		"": "", RequireNone: "", RequireAdmins: "admin owner", RequireAll: "viewer moderator admin owner",
+		"": "", RequireNone: "", RequireOwners: "owner", RequireAdmins: "admin owner", RequireModerators: "moderator admin owner", RequireAll: "viewer moderator admin owner",
 	} {
 		o := new(Service).Requiring(requirement)
 		var lack []string
