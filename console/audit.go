@@ -282,13 +282,7 @@ func (r auditRow) Length() *banLength {
 	if minutes == 0 {
 		return nil
 	}
-	length := &banLength{minutes, "minutes", minutes}
-	for _, unit := range banUnits {
-		if minutes%unitMinutes[unit] == 0 {
-			length.Unit, length.Amount = unit, minutes/unitMinutes[unit]
-		}
-	}
-	return length
+	return lengthOf(minutes)
 }
 
 // Devices returns the number of devices that a disconnect named. It returns 0 if the disconnect was

@@ -176,7 +176,7 @@ func askMany(a *bulkAction) func(*console, *visit) error {
 		if err != nil {
 			return err
 		}
-		p.Form = newBan()
+		p.Form = newBan(v.app)
 		return c.show(v, "bulk", p)
 	}
 }
@@ -194,7 +194,7 @@ func actOnMany(a *bulkAction) func(*console, *visit) error {
 		}
 		work := bulkWork{app: p.App.App, by: c.actor(v)}
 		if p.Ban() {
-			p.Form, work.sentence = readBan(v.r)
+			p.Form, work.sentence = readBan(v.r, v.app)
 		}
 		p.Typed = strings.TrimSpace(v.r.PostFormValue("count"))
 		p.Wrong = p.Counted() && !sameNumber(p.Typed, p.Count)

@@ -25,7 +25,9 @@ type settingsPage struct {
 	Switches      []switchField
 	// FriendRequestPolicy is a value of the form as well.
 	FriendRequestPolicy string
-	Limits              []limitField
+	// BanPresets are a preset a line.
+	BanPresets string
+	Limits     []limitField
 	// Loaded is what the form contained when it was loaded. Fields that still have these values are
 	// not written, because another operator may have changed them since.
 	Loaded map[string]string
@@ -129,7 +131,7 @@ func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
 			{"eventFeedEnabled", set.EventFeedEnabled},
 			{"presenceFeedEnabled", set.PresenceFeedEnabled},
 		},
-		FriendRequestPolicy: string(set.FriendRequestPolicy),
+		FriendRequestPolicy: string(set.FriendRequestPolicy), BanPresets: app.BanPresets,
 		Limits: []limitField{
 			{"friendLimit", strconv.Itoa(set.FriendLimit), 0, apps.MaxListLimit},
 			{"blocklistLimit", strconv.Itoa(set.BlocklistLimit), 0, apps.MaxListLimit},
@@ -159,7 +161,7 @@ func (p *settingsPage) offerUserLimit() {
 
 // values returns the values of the form, by the names of the settings.
 func (p *settingsPage) values() map[string]string {
-	values := map[string]string{"name": p.Name, "edition": p.Edition, "friendRequestPolicy": p.FriendRequestPolicy}
+	values := map[string]string{"name": p.Name, "edition": p.Edition, "friendRequestPolicy": p.FriendRequestPolicy, "banPresets": p.BanPresets}
 	for _, s := range p.Switches {
 		values[s.Name] = strconv.FormatBool(s.On)
 	}
@@ -180,6 +182,9 @@ const loadedPrefix = "loaded."
 func (p *settingsPage) read(r *http.Request) map[string]string {
 	p.Name, p.Edition = strings.TrimSpace(r.PostFormValue("name")), r.PostFormValue("edition")
 	p.FriendRequestPolicy = r.PostFormValue("friendRequestPolicy")
+	if r.PostForm.Has("banPresets") {
+		p.BanPresets = withoutReturns(r.PostFormValue("banPresets"))
+	}
 	for i := range p.Switches {
 		s := &p.Switches[i]
 		s.On = r.PostFormValue(s.Name) == "true"
@@ -195,7 +200,7 @@ func (p *settingsPage) read(r *http.Request) map[string]string {
 	changed := p.values()
 	for name, value := range p.values() {
 		if r.PostForm.Has(loadedPrefix + name) {
-			p.Loaded[name] = r.PostForm.Get(loadedPrefix + name)
+			p.Loaded[name] = withoutReturns(r.PostForm.Get(loadedPrefix + name))
 			if p.Loaded[name] == value {
 				delete(changed, name)
 			}
@@ -203,6 +208,12 @@ func (p *settingsPage) read(r *http.Request) map[string]string {
 	}
 	return changed
 }
+
+// withoutReturns returns a text of several lines as it is stored: browsers send line breaks as CR LF.
+func withoutReturns(text string) string { return strings.ReplaceAll(text, "\r\n", "\n") }
+
+// MaxBanPresets returns the maximum number of presets for bans.
+func (*settingsPage) MaxBanPresets() int { return apps.MaxBanPresets }
 
 func (c *console) saveSettings(v *visit) error {
 	p := c.settingsPage(v, v.app)
@@ -282,6 +293,8 @@ func (p *settingsPage) refuse(v *visit, field string, refusal *fault.Error) {
 	switch {
 	case field == registeredUserLimit && rule == "edition":
 		text = "settings.wrong.unlimited"
+	case field == "banPresets":
+		text = "settings.wrong.presets"
 	case rule == "oneof":
 		text = "wrong.choice"
 	case field != "name" && (rule == "number" || rule == "min" || rule == "max"):

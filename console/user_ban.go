@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"rollcall/internal/apps"
 	"rollcall/internal/page"
 	"rollcall/internal/users"
 	"rollcall/models"
@@ -44,7 +45,45 @@ var unitMinutes = map[string]int{"minutes": 1, "hours": 60, "days": 24 * 60}
 // banForm has the length and the reason of a ban.
 type banForm struct {
 	Length, Amount, Unit, Reason string
-	Errors                       faults
+	// Presets are those of the app.
+	Presets []banPreset
+	Errors  faults
+}
+
+// banPreset is a length with a reason to choose, which the app defines. Its value in the form is its
+// line in the settings, with presetPrefix, so that a form remains right if the presets are changed.
+type banPreset struct{ apps.BanPreset }
+
+const presetPrefix = "preset "
+
+// Value returns the value in the form.
+func (p banPreset) Value() string { return presetPrefix + p.String() }
+
+// Length returns the length, or nil if the ban is permanent.
+func (p banPreset) Length() *banLength {
+	if p.Permanent {
+		return nil
+	}
+	return lengthOf(int(p.BanPreset.Length / time.Minute))
+}
+
+// lengthOf returns a number of minutes in the largest unit in which it is a whole number.
+func lengthOf(minutes int) *banLength {
+	length := &banLength{minutes, "minutes", minutes}
+	for _, unit := range banUnits {
+		if minutes%unitMinutes[unit] == 0 {
+			length.Unit, length.Amount = unit, minutes/unitMinutes[unit]
+		}
+	}
+	return length
+}
+
+func banPresets(app *models.App) []banPreset {
+	var presets []banPreset
+	for _, p := range apps.BanPresets(app) {
+		presets = append(presets, banPreset{p})
+	}
+	return presets
 }
 
 // Lengths returns the lengths to choose from.
@@ -79,7 +118,7 @@ func (c *console) askBan(v *visit) error {
 	if err != nil {
 		return err
 	}
-	page := banPage{userPage: p, Form: newBan(), Version: c.banVersion(p)}
+	page := banPage{userPage: p, Form: newBan(v.app), Version: c.banVersion(p)}
 	if page.Action() == changeBan && p.User.BanReason != nil {
 		page.Form.Reason = *p.User.BanReason // a changed ban keeps its reason unless the operator edits it
 	}
@@ -91,7 +130,7 @@ func (c *console) ban(v *visit) error {
 	if err != nil {
 		return err
 	}
-	form, sentence := readBan(v.r)
+	form, sentence := readBan(v.r, v.app)
 	page := banPage{userPage: p, Form: form, Version: v.r.PostFormValue("version")}
 	if len(form.Errors) > 0 {
 		return c.render(v, http.StatusUnprocessableEntity, "user_ban", page)
@@ -133,22 +172,34 @@ func (c *console) askBanAgain(v *visit, form banForm) error {
 }
 
 // newBan returns the form before anything is filled in.
-func newBan() banForm {
-	return banForm{Length: strconv.Itoa(banLengths[2].Minutes), Unit: "days"}
+func newBan(app *models.App) banForm {
+	return banForm{Length: strconv.Itoa(banLengths[2].Minutes), Unit: "days", Presets: banPresets(app)}
 }
 
 // readBan reads the form and records what is wrong with it.
-func readBan(r *http.Request) (form banForm, sentence users.Sentence) {
+func readBan(r *http.Request, app *models.App) (form banForm, sentence users.Sentence) {
 	form = banForm{
-		Length: r.PostFormValue("length"),
-		Amount: strings.TrimSpace(r.PostFormValue("amount")),
-		Unit:   r.PostFormValue("unit"),
-		Reason: strings.TrimSpace(r.PostFormValue("reason")),
-		Errors: faults{},
+		Length:  r.PostFormValue("length"),
+		Amount:  strings.TrimSpace(r.PostFormValue("amount")),
+		Unit:    r.PostFormValue("unit"),
+		Reason:  strings.TrimSpace(r.PostFormValue("reason")),
+		Presets: banPresets(app),
+		Errors:  faults{},
 	}
 	var minutes int
-	switch form.Length {
-	case ownLength:
+	chosen := slices.IndexFunc(form.Presets, func(p banPreset) bool { return p.Value() == form.Length })
+	permanent := form.Length == permanentLength
+	switch {
+	case chosen >= 0:
+		preset := form.Presets[chosen]
+		minutes, permanent = int(preset.BanPreset.Length/time.Minute), preset.Permanent
+		if form.Reason == "" {
+			form.Reason = preset.Reason
+		}
+		if form.Amount != "" {
+			form.Errors["amount"] = "ban.amount.unchosen"
+		}
+	case form.Length == ownLength:
 		amount, err := strconv.ParseUint(form.Amount, 10, 16) // more is too long in every unit
 		unit := unitMinutes[form.Unit]
 		minutes = int(amount) * unit
@@ -158,7 +209,7 @@ func readBan(r *http.Request) (form banForm, sentence users.Sentence) {
 	default:
 		minutes, _ = strconv.Atoi(form.Length)
 		switch {
-		case form.Length != permanentLength && !slices.ContainsFunc(banLengths, func(l banLength) bool { return l.Minutes == minutes }):
+		case !permanent && !slices.ContainsFunc(banLengths, func(l banLength) bool { return l.Minutes == minutes }):
 			form.Errors["length"] = "ban.length.wrong"
 		case form.Amount != "":
 			// A length that was entered but is not chosen is an error: it must not be ignored.
@@ -166,7 +217,7 @@ func readBan(r *http.Request) (form banForm, sentence users.Sentence) {
 		}
 	}
 	sentence = users.Sentence{
-		Length: time.Duration(minutes) * time.Minute, Permanent: form.Length == permanentLength, Reason: form.reason(),
+		Length: time.Duration(minutes) * time.Minute, Permanent: permanent, Reason: form.reason(),
 	}
 	// With a length that is allowed, because the form shows the errors of both fields.
 	if reason := (users.Sentence{Length: time.Hour, Reason: sentence.Reason}); !utf8.ValidString(form.Reason) || reason.Validate() != nil {

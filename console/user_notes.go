@@ -125,8 +125,7 @@ func (c *console) userNotesPage(v *visit) (*userNotesPage, error) {
 // addUserNote adds a note and redirects to the user's page. If the note is refused, it shows the form
 // again.
 func (c *console) addUserNote(v *visit) error {
-	// Browsers send line breaks as CR LF.
-	text := strings.TrimSpace(strings.ReplaceAll(v.r.PostFormValue("text"), "\r\n", "\n"))
+	text := strings.TrimSpace(withoutReturns(v.r.PostFormValue("text")))
 	_, err := c.Users.AddNote(v.r.Context(), v.app, v.userID(), text, c.actor(v))
 	if refusal, ok := fault.As(err); ok {
 		switch refusal.Code {

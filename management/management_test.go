@@ -39,9 +39,9 @@ func TestAPI_DoesWhatAnOwnerDoes(t *testing.T) {
 		appKey := shop["key"].(string)
 		variables := fmt.Sprintf(`{"key": %q}`, appKey)
 
-		w.do(key, `mutation($key: ID!) { updateAppSettings(input: {appKey: $key, settings: {name: "store", edition: PREMIUM, statusQueryEnabled: true, profileEditEnabled: false, friendLimit: 0, friendRequestPolicy: NOBODY, deviceLimit: null}}) {
-			app { name edition settings { statusQueryEnabled profileEditEnabled friendLimit friendRequestPolicy deviceLimit } } } }`, variables).
-			wantData(t, `{"updateAppSettings": {"app": {"name": "store", "edition": "PREMIUM", "settings": {"statusQueryEnabled": true, "profileEditEnabled": false, "friendLimit": 0, "friendRequestPolicy": "NOBODY", "deviceLimit": 20}}}}`)
+		w.do(key, `mutation($key: ID!) { updateAppSettings(input: {appKey: $key, settings: {name: "store", edition: PREMIUM, statusQueryEnabled: true, profileEditEnabled: false, friendLimit: 0, friendRequestPolicy: NOBODY, deviceLimit: null, banPresets: "180m Spam"}}) {
+			app { name edition banPresets settings { statusQueryEnabled profileEditEnabled friendLimit friendRequestPolicy deviceLimit } } } }`, variables).
+			wantData(t, `{"updateAppSettings": {"app": {"name": "store", "edition": "PREMIUM", "banPresets": "3h Spam", "settings": {"statusQueryEnabled": true, "profileEditEnabled": false, "friendLimit": 0, "friendRequestPolicy": "NOBODY", "deviceLimit": 20}}}}`)
 		w.do(key, `mutation($in: UpdateAppSettingsInput!) { updateAppSettings(input: $in) { app { settings { friendLimit statusQueryEnabled } } } }`,
 			fmt.Sprintf(`{"in": {"appKey": %q, "settings": {"friendLimit": 7, "statusQueryEnabled": false}}}`, appKey)).
 			wantData(t, `{"updateAppSettings": {"app": {"settings": {"friendLimit": 7, "statusQueryEnabled": false}}}}`)

@@ -92,6 +92,8 @@ type App struct {
 	Counted   UserCounts  `gorm:"embedded"`
 	Settings  AppSettings `gorm:"embedded"`
 	CreatedAt Time        `gorm:"autoCreateTime:false"`
+	// BanPresets are what the console offers for bans, one a line; see apps.BanPresets.
+	BanPresets string
 }
 
 // Disabled reports whether all tokens of the app, and its secret, are refused.

@@ -79,6 +79,11 @@ var settings = map[string]setting{
 		},
 		get: func(a *models.App) any { return a.Settings.FriendRequestPolicy },
 	},
+	"banPresets": {
+		column: "ban_presets",
+		set:    setBanPresets,
+		get:    func(a *models.App) any { return a.BanPresets },
+	},
 	"friendLimit":             number("friend_limit", 0, MaxListLimit, func(a *models.App) *int { return &a.Settings.FriendLimit }),
 	"blocklistLimit":          number("blocklist_limit", 0, MaxListLimit, func(a *models.App) *int { return &a.Settings.BlocklistLimit }),
 	"whitelistLimit":          number("whitelist_limit", 0, MaxListLimit, func(a *models.App) *int { return &a.Settings.WhitelistLimit }),

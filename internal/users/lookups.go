@@ -13,7 +13,7 @@ import (
 // columns needed for responses and checks.
 var (
 	userRow = database.RowOf[models.User]("search_name")
-	appRow  = database.RowOf[models.App]("secret_hash", "previous_secret_hash", "registered_user_count", "deactivated_user_count")
+	appRow  = database.RowOf[models.App]("secret_hash", "previous_secret_hash", "registered_user_count", "deactivated_user_count", "ban_presets")
 
 	profileRow = userRow.Only(models.ProfileColumns...)
 )

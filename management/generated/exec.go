@@ -55,6 +55,7 @@ type ComplexityRoot struct {
 	}
 
 	App struct {
+		BanPresets           func(childComplexity int) int
 		CreatedAt            func(childComplexity int) int
 		DeletingAt           func(childComplexity int) int
 		DisabledAt           func(childComplexity int) int
@@ -373,6 +374,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ApiKey.Role(childComplexity), true
 
+	case "App.banPresets":
+		if e.ComplexityRoot.App.BanPresets == nil {
+			break
+		}
+
+		return e.ComplexityRoot.App.BanPresets(childComplexity), true
 	case "App.createdAt":
 		if e.ComplexityRoot.App.CreatedAt == nil {
 			break
@@ -1361,6 +1368,8 @@ type App @needs(right: VIEWER) {
   STANDARD, and null, for no limit, in other editions.
   """
   registeredUserLimit: Int
+  "What the console offers for bans besides the usual lengths: a length and a reason a line."
+  banPresets: String!
   "Since when the app is disabled; null if it is not."
   disabledAt: DateTime
   "Since when the app is being deleted; null if it is not. It can no longer be changed."
@@ -1734,6 +1743,11 @@ input AppSettingsInput {
   deviceLimit: Int
   "How many friend requests a user may send within 24 hours: 0 to 100 000."
   friendRequestDailyLimit: Int
+  """
+  What the console offers for bans besides the usual lengths, up to 10 lines: a length from ` + "`" + `1m` + "`" + ` to ` + "`" + `30d` + "`" + `
+  in m, h or d, or ` + "`" + `permanent` + "`" + `, and then a reason of at most 255 characters.
+  """
+  banPresets: String
 }
 
 "The changed app."
@@ -1939,6 +1953,8 @@ func (ec *executionContext) childFields_App(ctx context.Context, field graphql.C
 		return ec.fieldContext_App_registeredUserCount(ctx, field)
 	case "registeredUserLimit":
 		return ec.fieldContext_App_registeredUserLimit(ctx, field)
+	case "banPresets":
+		return ec.fieldContext_App_banPresets(ctx, field)
 	case "disabledAt":
 		return ec.fieldContext_App_disabledAt(ctx, field)
 	case "deletingAt":
@@ -3121,6 +3137,29 @@ func (ec *executionContext) _App_registeredUserLimit(ctx context.Context, field 
 }
 func (ec *executionContext) fieldContext_App_registeredUserLimit(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("App", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _App_banPresets(ctx context.Context, field graphql.CollectedField, obj *models.App) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_App_banPresets(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.BanPresets, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_App_banPresets(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("App", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _App_disabledAt(ctx context.Context, field graphql.CollectedField, obj *models.App) (ret graphql.Marshaler) {
@@ -7295,7 +7334,7 @@ func (ec *executionContext) unmarshalInputAppSettingsInput(ctx context.Context, 
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"name", "edition", "registeredUserLimit", "statusQueryEnabled", "friendStatusNotifyEnabled", "onlyFriendsCanMessage", "profileEditEnabled", "eventFeedEnabled", "presenceFeedEnabled", "friendRequestPolicy", "friendLimit", "blocklistLimit", "whitelistLimit", "statusSubscriptionLimit", "deviceLimit", "friendRequestDailyLimit"}
+	fieldsInOrder := [...]string{"name", "edition", "registeredUserLimit", "statusQueryEnabled", "friendStatusNotifyEnabled", "onlyFriendsCanMessage", "profileEditEnabled", "eventFeedEnabled", "presenceFeedEnabled", "friendRequestPolicy", "friendLimit", "blocklistLimit", "whitelistLimit", "statusSubscriptionLimit", "deviceLimit", "friendRequestDailyLimit", "banPresets"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -7414,6 +7453,13 @@ func (ec *executionContext) unmarshalInputAppSettingsInput(ctx context.Context, 
 				return it, err
 			}
 			it.FriendRequestDailyLimit = data
+		case "banPresets":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("banPresets"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.BanPresets = data
 		}
 	}
 	return it, nil
@@ -8124,6 +8170,11 @@ func (ec *executionContext) _App(ctx context.Context, sel ast.SelectionSet, obj 
 		case "registeredUserLimit":
 			out.Values[i] = ec._App_registeredUserLimit(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "banPresets":
+			out.Values[i] = ec._App_banPresets(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "disabledAt":

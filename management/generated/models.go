@@ -72,6 +72,9 @@ type AppSettingsInput struct {
 	DeviceLimit *int `json:"deviceLimit,omitempty"`
 	// How many friend requests a user may send within 24 hours: 0 to 100 000.
 	FriendRequestDailyLimit *int `json:"friendRequestDailyLimit,omitempty"`
+	// What the console offers for bans besides the usual lengths, up to 10 lines: a length from `1m` to `30d`
+	// in m, h or d, or `permanent`, and then a reason of at most 255 characters.
+	BanPresets *string `json:"banPresets,omitempty"`
 }
 
 // Which entries of the audit to return. All conditions that are given must hold.

@@ -1,0 +1,65 @@
+package console
+
+import (
+	"net/http"
+	"net/url"
+	"reflect"
+	"testing"
+	"time"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/users"
+)
+
+func TestBanPresets_AreSetByAdminsAndUsedInForms(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("admin")
+	settings, path := settingsPath(s.dev), userPath(s.dev, "ann")
+	form := b.get(settings).form()
+	form.Set("banPresets", "3h Advertising\r\npermanent Fraud")
+	b.post(settings, form).wantRedirect(t, settings)
+	b.get(settings).want(t, http.StatusOK, ">\n3h Advertising\npermanent Fraud</textarea>")
+	for _, page := range []string{path + "/ban", bulkPath(s.dev) + "/ban?id=ann"} {
+		b.get(page).want(t, http.StatusOK, `value="preset 3h Advertising"> 3 hours · <bdi>Advertising</bdi>`, "Until lifted · <bdi>Fraud</bdi>", "Leave it empty", `value="60"`)
+	}
+	b.get(userPath(s.prod, "ann")+"/ban").want(t, http.StatusOK, "!preset")
+
+	ban := func(length, amount, reason string) *answer {
+		t.Helper()
+		return b.post(path+"/ban", url.Values{"length": {length}, "amount": {amount}, "reason": {reason}})
+	}
+	ban("preset 3h Advertising", "", "").wantRedirect(t, path)
+	if u := s.user(s.dev, "ann"); *u.BannedUntil != u.BannedAt.Add(3*time.Hour) || *u.BanReason != "Advertising" {
+		t.Errorf("banned from %s to %s for %q", u.BannedAt, u.BannedUntil, *u.BanReason)
+	}
+	ban("preset permanent Fraud", "", "worse").wantRedirect(t, path)
+	if u := s.user(s.dev, "ann"); u.BanEnd() != nil || *u.BanReason != "worse" {
+		t.Errorf("banned to %s for %q", u.BannedUntil, *u.BanReason)
+	}
+	ban("preset 5h Gone", "", "").want(t, http.StatusUnprocessableEntity, "Choose how long")
+	ban("preset 3h Advertising", "5", "").want(t, http.StatusUnprocessableEntity, "Another length is chosen above", `value="preset 3h Advertising" checked`)
+
+	form = b.get(settings).form()
+	form.Set("banPresets", "soon")
+	b.post(settings, form).want(t, http.StatusUnprocessableEntity, `id="banPresets-error"`, ">\nsoon</textarea>")
+	// A form without the field changes nothing, and one that was loaded before asks.
+	form.Del("banPresets")
+	form.Set("friendLimit", "7")
+	b.post(settings, form).wantRedirect(t, settings)
+	b.get(settings).want(t, http.StatusOK, "3h Advertising", `value="7"`)
+	form.Set("banPresets", "1d")
+	form.Set("loaded.banPresets", "2d")
+	b.post(settings, form).want(t, http.StatusConflict, `id="banPresets-error"`, "3h Advertising")
+}
+
+// TestBanPresets_HaveTheBoundsOfBans: rules do not import each other, so the bounds stand in two places.
+func TestBanPresets_HaveTheBoundsOfBans(t *testing.T) {
+	preset, sentence := reflect.TypeFor[apps.BanPreset](), reflect.TypeFor[users.Sentence]()
+	for name, optional := range map[string]string{"Length": "", "Reason": "omitnil,"} {
+		of, _ := preset.FieldByName(name)
+		want, _ := sentence.FieldByName(name)
+		if got := optional + of.Tag.Get("validate"); got != want.Tag.Get("validate") {
+			t.Errorf("%s: %s, want %s", name, got, want.Tag.Get("validate"))
+		}
+	}
+}
