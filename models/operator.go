@@ -118,7 +118,7 @@ func (ids *IDs) Scan(value any) error {
 type Operator struct {
 	ID   int64 `gorm:"primaryKey"`
 	Name string
-	// PasswordHash is an argon2id hash in PHC form.
+	// PasswordHash is an argon2id hash in PHC form, or "" if the operator logs in by SSO.
 	PasswordHash string
 	// PasswordTemporary is true if the password was generated for the operator, so that another
 	// person may know it. The operator must change it before it can do anything else.
@@ -127,7 +127,38 @@ type Operator struct {
 	CreatedAt         Time `gorm:"autoCreateTime:false"`
 	// HasSecondFactor reports whether a login needs more than the password.
 	HasSecondFactor bool
+	// SSOIssuer and SSOSubject identify the operator at an OpenID Provider. They are "" for an
+	// operator with a password.
+	SSOIssuer, SSOSubject string
+	// SSOHash is the SHA-256 of both, or nil.
+	SSOHash UniqueHash
 }
+
+// UniqueHash is a hash in a column with a unique index. If it is nil, the column is NULL, which is
+// not compared.
+type UniqueHash []byte
+
+// Value returns the column's value.
+func (h UniqueHash) Value() (driver.Value, error) {
+	if len(h) == 0 {
+		return nil, nil
+	}
+	return []byte(h), nil
+}
+
+// Scan reads the column's value.
+func (h *UniqueHash) Scan(value any) error {
+	raw, ok := value.([]byte)
+	if !ok && value != nil {
+		return fmt.Errorf("reading a hash: the column is a %T", value)
+	}
+	*h = slices.Clone(raw)
+	return nil
+}
+
+// BySSO reports whether the operator logs in at an OpenID Provider. It then has no password and no
+// second factor here.
+func (o *Operator) BySSO() bool { return o.SSOIssuer != "" }
 
 // OperatorSession is one login of an operator.
 type OperatorSession struct {

@@ -13,6 +13,8 @@ const (
 	MethodPasswordPasskey LoginMethod = "password_and_passkey"
 	// MethodInvitation is for the session that begins when an invitation is accepted.
 	MethodInvitation LoginMethod = "invitation"
+	// MethodSSO is a login at an OpenID Provider.
+	MethodSSO LoginMethod = "sso"
 )
 
 // OperatorTOTP is the secret that an operator shares with its authenticator app (RFC 6238). An

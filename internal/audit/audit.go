@@ -130,6 +130,10 @@ const (
 // AppServer is the actor of what an app's own back end does.
 var AppServer = models.Actor{Name: "App Server"}
 
+// SSO is the actor of what a login at an OpenID Provider changes: the operator that it creates, and
+// its role.
+var SSO = models.Actor{Name: "SSO"}
+
 // CommandLine is the actor of what a command does.
 var CommandLine = models.Actor{Name: "command line"}
 

@@ -34,6 +34,12 @@ const (
 	ReasonWrongPasskey = "wrong_passkey"
 	// ReasonUnknownName is used without the name, because it may be a password in the wrong field.
 	ReasonUnknownName = "unknown_name"
+	// The reasons of failed logins by SSO: the OpenID Provider refused the login, its response was not
+	// valid, no group has a role, or the e-mail address is not verified or of another domain.
+	ReasonSSORefused = "sso_refused"
+	ReasonSSOInvalid = "sso_invalid"
+	ReasonSSONoRole  = "sso_no_role"
+	ReasonSSOEmail   = "sso_email"
 	// reasonVarious is used for the failures that share one entry because there are many others.
 	reasonVarious = "various"
 )
@@ -118,7 +124,7 @@ func countFailure(tx *gorm.DB, id int64, now models.Time, client string) error {
 
 // LoginFailures is what an entry records about failed logins, besides the account and the network.
 type LoginFailures struct {
-	// Reason is wrong_password, wrong_code, wrong_passkey, unknown_name or various.
+	// Reason is one of the reasons above.
 	Reason string
 	Count  int
 	// Last is when the last one was, if there were several.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"rollcall/internal/audit"
 	"rollcall/internal/fault"
@@ -14,9 +13,12 @@ import (
 
 // SetRole changes an operator's role and apps, from its next request on, and reports whether they
 // were others. The open invitations of an operator that is no longer an owner are revoked. Returns INVALID_ARGUMENT for an unknown name, role or app, for oneself (rule self),
-// and if no owner would be left (rule last_owner).
+// for an operator that logs in by SSO (rule sso), and if no owner would be left (rule last_owner).
 func (o *Service) SetRole(ctx context.Context, name string, grant models.Grant, by models.Actor) (changed bool, err error) {
 	err = o.edit(ctx, name, by, func(tx *gorm.DB, operator *models.Operator, owners int) error {
+		if operator.BySSO() {
+			return errBySSO(operator)
+		}
 		detail, err := prepareGrant(tx, &grant)
 		if err != nil {
 			return err
@@ -27,21 +29,26 @@ func (o *Service) SetRole(ctx context.Context, name string, grant models.Grant, 
 		if operator.Role == models.RoleOwner && owners == 1 {
 			return errLastOwner(name)
 		}
-		err = tx.Model(operator).Select("role", "all_apps", "app_ids").Updates(&models.Operator{Grant: grant}).Error
-		if err != nil {
-			return err
-		}
-		if grant.Role != models.RoleOwner {
-			if err := revokeInvitationsOf(tx, name); err != nil {
-				return err
-			}
-		}
-		return o.audit(tx, by, audit.ActionOperatorSetRole, name, detail)
+		return o.setGrant(tx, operator, grant, detail, by)
 	})
 	if err != nil {
 		return false, wrap(err, "setting operator's role")
 	}
 	return changed, nil
+}
+
+// setGrant changes what a locked operator may do. detail is that of prepareGrant.
+func (o *Service) setGrant(tx *gorm.DB, operator *models.Operator, grant models.Grant, detail string, by models.Actor) error {
+	err := tx.Model(operator).Select("role", "all_apps", "app_ids").Updates(&models.Operator{Grant: grant}).Error
+	if err != nil {
+		return err
+	}
+	if grant.Role != models.RoleOwner {
+		if err := revokeInvitationsOf(tx, operator.Name); err != nil {
+			return err
+		}
+	}
+	return o.audit(tx, by, audit.ActionOperatorSetRole, operator.Name, detail)
 }
 
 // Delete removes an operator with its API keys, ends its sessions immediately and revokes its open
@@ -87,8 +94,7 @@ func (o *Service) Delete(ctx context.Context, name string, by models.Actor) erro
 // Another owner always exists, because the last one cannot be changed.
 func (o *Service) edit(ctx context.Context, name string, by models.Actor, fn func(tx *gorm.DB, operator *models.Operator, owners int) error) error {
 	return o.db.Tx(ctx, func(tx *gorm.DB) error {
-		var all []*models.Operator
-		err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Order("id").Find(&all).Error
+		all, err := lockAll(tx)
 		if err != nil {
 			return err
 		}
@@ -110,6 +116,11 @@ func (o *Service) edit(ctx context.Context, name string, by models.Actor, fn fun
 		}
 		return fn(tx, found, owners)
 	})
+}
+
+// lockAll locks all operators until the commit, always in the same order, and returns them.
+func lockAll(tx *gorm.DB) (all []*models.Operator, err error) {
+	return all, tx.Clauses(forUpdate).Order("id").Find(&all).Error
 }
 
 func errLastOwner(name string) error {

@@ -61,6 +61,9 @@ func (o *Service) noteConfirmed(ctx context.Context, session *models.OperatorSes
 // comparePassword compares a password with that of the operator, whose session is given. Returns
 // INVALID_ARGUMENT for the field current; RATE_LIMITED.
 func (o *Service) comparePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, password string, by models.Actor) error {
+	if operator.BySSO() {
+		return errBySSO(operator)
+	}
 	return o.compare(ctx, operator, session, by, func() error {
 		right, err := o.hasher.verify(ctx, o.hasher.known, password, operator.PasswordHash)
 		if err == nil && !right {
@@ -81,8 +84,8 @@ func (o *Service) compareCode(ctx context.Context, operator *models.Operator, se
 	})
 }
 
-// compare calls check, which returns errWrongPassword, errWrongCode or errWrongPasskey if what the operator has
-// entered is wrong. That is audited. It is counted by session, so that failures in other sessions do
+// compare calls check, which returns errWrongPassword, errWrongCode, errWrongPasskey or errWrongIdentity
+// if what the operator has shown is wrong. That is audited. It is counted by session, so that failures in other sessions do
 // not block this one.
 func (o *Service) compare(ctx context.Context, operator *models.Operator, session *models.OperatorSession, by models.Actor, check func() error) error {
 	attempt, refusal := o.throttle.Begin(ctx, throttle.Key{Rule: deviceRule, Subject: "session " + strconv.FormatInt(session.ID, 10)})
@@ -94,7 +97,8 @@ func (o *Service) compare(ctx context.Context, operator *models.Operator, sessio
 	case wrong == nil:
 		attempt.Succeed(ctx)
 		return nil
-	case !errors.Is(wrong, errWrongPassword) && !errors.Is(wrong, errWrongCode) && !errors.Is(wrong, errWrongPasskey):
+	case !errors.Is(wrong, errWrongPassword) && !errors.Is(wrong, errWrongCode) && !errors.Is(wrong, errWrongPasskey) &&
+		!errors.Is(wrong, errWrongIdentity):
 		attempt.Cancel(ctx)
 		return fmt.Errorf("confirming identity: %w", wrong)
 	}

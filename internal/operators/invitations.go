@@ -34,8 +34,12 @@ func errInvitation(rule, message string) error {
 
 // Invite makes an invitation, and returns it with the token of its link, which cannot be read later.
 // Returns INVALID_ARGUMENT for the fields name, role and apps. A name that an operator or an open
-// invitation has breaks the rules unique and invited.
+// invitation has breaks the rules unique and invited. Returns FORBIDDEN if operators only log in by
+// SSO.
 func (o *Service) Invite(ctx context.Context, name string, grant models.Grant, by models.Actor) (*models.OperatorInvitation, string, error) {
+	if !o.LocalLogin() {
+		return nil, "", errLocalLoginOff
+	}
 	if err := checkName(name); err != nil {
 		return nil, "", err
 	}
@@ -47,13 +51,13 @@ func (o *Service) Invite(ctx context.Context, name string, grant models.Grant, b
 		if err != nil {
 			return err
 		}
-		// Locks the operators, as all that decides by all of them does, so that a concurrent
-		// invitation of the same name is visible here.
-		var names []string
-		if err := tx.Clauses(forUpdate).Model(&models.Operator{}).Order("id").Pluck("name", &names).Error; err != nil {
+		// As all that decides by all operators does, so that a concurrent invitation of the same name
+		// is visible here.
+		all, err := lockAll(tx)
+		if err != nil {
 			return err
 		}
-		if slices.Contains(names, name) {
+		if slices.ContainsFunc(all, func(o *models.Operator) bool { return o.Name == name }) {
 			return errNameTaken(name)
 		}
 		var open []int64

@@ -232,6 +232,8 @@ func (o *Service) ByKey(ctx context.Context, text, address string) (*KeyUse, err
 	switch {
 	case use.Operator.PasswordTemporary:
 		return nil, fault.New(fault.Forbidden, "the key's operator must first log in to the console and replace its temporary password")
+	case use.Operator.BySSO() && !o.accepts(use.Operator):
+		return nil, fault.New(fault.Forbidden, "the key's operator logs in by SSO, which is off")
 	case o.LacksSecondFactor(use.Operator):
 		return nil, fault.New(fault.Forbidden, "the key's operator must first log in to the console and set up a second factor")
 	}
@@ -275,7 +277,7 @@ func (o *Service) touchKey(ctx context.Context, key *models.OperatorKey, address
 	return nil
 }
 
-// removeKeys deletes the API keys of an operator that is deleted.
+// removeKeys deletes the API keys of an operator.
 func removeKeys(tx *gorm.DB, operator *models.Operator) error {
 	return tx.Where("operator_id = ?", operator.ID).Delete(&models.OperatorKey{}).Error
 }

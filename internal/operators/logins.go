@@ -101,8 +101,12 @@ type Login struct {
 
 // Login begins a session if the password is right and the operator has no second factor. Returns the same UNAUTHENTICATED, after the same
 // time, for a wrong name and a wrong password. Returns RATE_LIMITED, with the extensions
-// retryAfterMs and limit, independently of the password and of whether the name exists.
+// retryAfterMs and limit, independently of the password and of whether the name exists. Returns
+// FORBIDDEN if operators only log in by SSO.
 func (o *Service) Login(ctx context.Context, in LoginRequest) (*Login, error) {
+	if !o.LocalLogin() {
+		return nil, errLocalLoginOff
+	}
 	began := time.Now()
 	operator, known, err := o.knownDevice(ctx, in)
 	if err != nil {
@@ -170,7 +174,7 @@ func (o *Service) compareAndBegin(ctx context.Context, in LoginRequest, operator
 		}
 	}
 	right := false
-	if operator == nil {
+	if operator == nil || operator.BySSO() {
 		err = o.hasher.verifyNothing(ctx, in.Password)
 	} else {
 		lane := o.hasher.strangers
@@ -290,7 +294,7 @@ func newDevice(operator *models.Operator) string { return deviceOf(operator, ran
 // isDevice reports whether device is a mark that newDevice made for the operator.
 func isDevice(operator *models.Operator, device string) bool {
 	name, _, found := strings.Cut(device, ".")
-	return found && hmac.Equal([]byte(device), []byte(deviceOf(operator, name)))
+	return found && !operator.BySSO() && hmac.Equal([]byte(device), []byte(deviceOf(operator, name)))
 }
 
 // deviceOf returns the mark with that random name. Its signing key is the password's hash, whose

@@ -32,6 +32,8 @@ type Service struct {
 	log      *audit.Log
 	// requirement is which operators must have a second factor.
 	requirement Requirement
+	// sso is how operators log in by SSO, or nil if they do not.
+	sso *SSO
 	// vault encrypts the secrets of authenticator apps.
 	vault *token.Vault
 	// The time of a failed login is a multiple of failureTime. If it is 0, failed logins are not
@@ -121,7 +123,7 @@ func (o *Service) Create(ctx context.Context, name string, grant models.Grant, p
 }
 
 // reservedNames are names that the audit uses for other actors.
-var reservedNames = []string{audit.AppServer.Name, audit.CommandLine.Name}
+var reservedNames = []string{audit.AppServer.Name, audit.CommandLine.Name, audit.SSO.Name}
 
 func errNoOperator(name string) error {
 	return fault.Invalid("name", "exists", "there is no operator named %q", name)
@@ -145,7 +147,7 @@ func wrap(err error, operation string) error {
 
 // SetPassword sets an operator's password, or generates a temporary one if it is "", and returns it.
 // The operator's sessions end. Returns INVALID_ARGUMENT for an unknown name and for oneself (rule
-// own_password): an open session must not be enough to take over its account, so operators change
+// own_password), and for one that logs in by SSO (rule sso): an open session must not be enough to take over its account, so operators change
 // their own password only by ChangePassword.
 func (o *Service) SetPassword(ctx context.Context, name, password string, by models.Actor) (string, error) {
 	if name == by.Name {
@@ -164,6 +166,9 @@ func (o *Service) setPassword(ctx context.Context, name, password string, spared
 	}
 	if operator == nil {
 		return nil, "", errNoOperator(name)
+	}
+	if operator.BySSO() {
+		return nil, "", errBySSO(operator)
 	}
 	temporary := password == ""
 	password, hash, err := o.prepare(ctx, password)

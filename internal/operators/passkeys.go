@@ -163,6 +163,9 @@ type NewPasskey struct {
 // returns new recovery codes if the operator had none; they cannot be read later. Returns
 // INVALID_ARGUMENT for the field name, or for passkey with the rule wrong or max.
 func (o *Service) AddPasskey(ctx context.Context, rp RelyingParty, operator *models.Operator, session *models.OperatorSession, in NewPasskey, by models.Actor) (recovery []string, err error) {
+	if operator.BySSO() {
+		return nil, errBySSO(operator)
+	}
 	if err := validate.Name(in.Name); err != nil {
 		return nil, err
 	}

@@ -27,8 +27,8 @@ func (o *Service) Requiring(r Requirement) *Service {
 }
 
 // LacksSecondFactor reports whether the operator must set up a second factor before it may do
-// anything else.
+// anything else. For an operator that logs in by SSO, the OpenID Provider decides on second factors.
 func (o *Service) LacksSecondFactor(operator *models.Operator) bool {
 	role, required := lowest[o.requirement]
-	return required && !operator.HasSecondFactor && operator.Role.Includes(role)
+	return required && !operator.HasSecondFactor && !operator.BySSO() && operator.Role.Includes(role)
 }

@@ -64,9 +64,12 @@ func newToken() (token string, hash []byte) {
 	return token, hashToken(token)
 }
 
-// begin writes a session and its audit entry, and returns the session's token. The caller has called
-// claim.
+// begin writes a session and its audit entry, and returns the session's token. The caller has locked
+// the operator. Returns FORBIDDEN if this node does not accept the method.
 func (o *Service) begin(tx *gorm.DB, operator *models.Operator, method models.LoginMethod, address, userAgent string) (string, error) {
+	if !o.accepts(operator) {
+		return "", errLocalLoginOff
+	}
 	token, hash := newToken()
 	now := models.TimeOf(o.clock())
 	session := &models.OperatorSession{
@@ -119,6 +122,9 @@ func (o *Service) Peek(ctx context.Context, token string) (*models.OperatorSessi
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading session's operator: %w", err)
+	}
+	if !o.accepts(operator) {
+		return nil, nil, errSessionEnded
 	}
 	return session, operator, nil
 }

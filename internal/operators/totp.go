@@ -57,6 +57,9 @@ func (e Enrolment) Spaced() string {
 // StartTOTP makes a new secret for the operator's authenticator app. It takes effect with
 // ConfirmTOTP; until then a former one stays in use.
 func (o *Service) StartTOTP(ctx context.Context, operator *models.Operator) error {
+	if operator.BySSO() {
+		return errBySSO(operator)
+	}
 	// A vault stores secrets of one size, of which TOTP uses the beginning.
 	secret := make([]byte, atrest.PlainSize)
 	rand.Read(secret)
