@@ -194,9 +194,13 @@ func (operatorList) Run(ctx context.Context, s *settings, streams *Streams) erro
 			return err
 		}
 		table := tabwriter.NewWriter(streams.Out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "NAME\tROLE\tAPPS\tCREATED")
+		fmt.Fprintln(table, "NAME\tROLE\tAPPS\tLOGIN\tCREATED")
 		for _, op := range list {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", op.Name, op.Role, scopeText(apps, op.Grant), op.CreatedAt)
+			login := "local"
+			if op.BySSO() {
+				login = "sso"
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", op.Name, op.Role, scopeText(apps, op.Grant), login, op.CreatedAt)
 		}
 		return table.Flush()
 	})

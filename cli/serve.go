@@ -121,6 +121,7 @@ func (c *serveCommand) config(db *database.DB, shared *redis.Client, addresses *
 		AuditRetention:     c.AuditRetention,
 		ConsoleURL:         c.ConsoleURL,
 		SecondFactor:       operators.Requirement(c.SecondFactor),
+		SSO:                c.sso(log),
 		SubscriptionLinger: c.SubscriptionLinger,
 
 		WebhookAllowPrivate: c.WebhookAllowPrivate,

@@ -68,8 +68,10 @@ type serveSettings struct {
 	webhookSetting
 	Listen             string        `env:"ROLLCALL_LISTEN" default:"127.0.0.1:8080" help:"HOST:PORT to serve on; port 0 takes a free one (${env})."`
 	ConsoleListen      string        `env:"ROLLCALL_CONSOLE_LISTEN" help:"HOST:PORT for the console, with the API for its explorer; ROLLCALL_LISTEN then does not serve it (${env})."`
-	ConsoleURL         string        `env:"ROLLCALL_CONSOLE_URL" name:"console-url" help:"The console's address in browsers, as https://console.example, for passkeys and invitations; that of each request unless given (${env})."`
+	ConsoleURL         string        `env:"ROLLCALL_CONSOLE_URL" name:"console-url" help:"The console's address in browsers, as https://console.example, for passkeys, invitations and SSO; without SSO, that of each request unless given (${env})."`
 	SecondFactor       string        `env:"ROLLCALL_CONSOLE_SECOND_FACTOR" name:"console-second-factor" default:"off" enum:"off,owners,admins,moderators,all" help:"The lowest role whose operators must have a second factor, with all roles above it: off, owners, admins, moderators or all (${env})."`
+	LocalLogin         string        `env:"ROLLCALL_CONSOLE_LOCAL_LOGIN" name:"console-local-login" default:"on" enum:"on,off" help:"Whether operators may log in with passwords and passkeys: on, or off with SSO (${env})."`
+	SSO                ssoSettings   `embed:"" prefix:"sso-" envprefix:"ROLLCALL_SSO_"`
 	OpsListen          string        `env:"ROLLCALL_OPS_LISTEN" default:"127.0.0.1:8081" help:"HOST:PORT for /metrics and /debug/pprof; empty: off (${env})."`
 	OpsHosts           []string      `env:"ROLLCALL_OPS_HOSTS" help:"Host names under which /metrics and /debug/pprof are served, besides IP addresses and localhost (${env})."`
 	RedisURL           string        `env:"ROLLCALL_REDIS_URL" secret:"" help:"redis://user:password@host:6379/0, or rediss://…, for several nodes on one database; without it there is one node (${env})."`
@@ -153,6 +155,9 @@ func (s *serveSettings) check() error {
 	}
 	if s.ConsoleURL = strings.TrimSuffix(s.ConsoleURL, "/"); s.ConsoleURL != "" && !isOrigin(s.ConsoleURL) {
 		return usageError{fmt.Errorf("ROLLCALL_CONSOLE_URL: %q is not an address without a path such as https://console.example", s.ConsoleURL)}
+	}
+	if err := s.checkSSO(); err != nil {
+		return err
 	}
 	for i, origin := range s.AllowedOrigins {
 		origin = strings.TrimSuffix(strings.TrimSpace(origin), "/")

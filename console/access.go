@@ -20,14 +20,21 @@ type access struct {
 	// poll is true for requests that pages send by themselves. They do not count as use of the
 	// session, and once it has ended they respond with 401 instead of a redirect.
 	poll bool
+	// local is true for routes about passwords, second factors and invitations. Operators that log in
+	// by SSO have none of them, and if all must log in by SSO, no visitor may use these routes.
+	local bool
 }
 
 var (
-	anyone     = access{}
-	viewers    = access{Right: operators.Viewers}
-	polls      = access{Right: operators.Viewers, poll: true}
-	moderators = access{Right: operators.Moderators}
-	admins     = access{Right: operators.Admins}
+	anyone = access{}
+	// localGuests is anyone, where passwords and passkeys are accepted.
+	localGuests = access{local: true}
+	// localViewers is viewers with a password.
+	localViewers = access{Right: operators.Viewers, local: true}
+	viewers      = access{Right: operators.Viewers}
+	polls        = access{Right: operators.Viewers, poll: true}
+	moderators   = access{Right: operators.Moderators}
+	admins       = access{Right: operators.Admins}
 	// confirmed is admins with a confirmed password.
 	confirmed    = access{Right: operators.Admins, confirm: true}
 	viewersOfAll = access{Right: operators.ViewersOfAll}
@@ -45,12 +52,25 @@ var errLoggedOut = errors.New("not logged in")
 // path by findApp.
 func checkAccess(v *visit, needed access) error {
 	switch {
-	case needed == anyone:
+	case needed.Role == "":
 		return nil
 	case v.operator == nil:
 		return errLoggedOut
 	}
 	return v.rights().check(needed)
+}
+
+// checkLocal returns a problem if the route needs a local account and the visitor has none.
+func (c *console) checkLocal(v *visit, needed access) error {
+	switch {
+	case !needed.local:
+		return nil
+	case v.operator != nil && v.operator.BySSO():
+		return problem{http.StatusForbidden, "error.by_sso"}
+	case !c.Operators.LocalLogin():
+		return problem{http.StatusForbidden, "error.local_login_off"}
+	}
+	return nil
 }
 
 // findApp sets v.app to the app in the route's path, if the route has one. Returns the problem for
@@ -100,7 +120,7 @@ func (v *visit) rights() rights { return rights{v.operator.Grant} }
 // check returns the problem that explains why the operator may not use a route with that access, or
 // nil if it may.
 func (r rights) check(needed access) error {
-	if needed == anyone {
+	if needed.Role == "" {
 		return nil
 	}
 	switch needed.Lacks(r.grant) {

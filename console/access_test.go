@@ -23,7 +23,7 @@ func TestLoggedOut_RedirectsToLogin(t *testing.T) {
 		method, path := s.path(rt)
 		got := s.as("").send(method, path, nil)
 		switch {
-		case rt.access == anyone:
+		case rt.access.Role == "":
 			// The second page of a login leads back to the first.
 			if strings.HasPrefix(got.Header.Get("Location"), "/console/login") && !strings.HasSuffix(rt.pattern, loginCodePath) {
 				t.Errorf("%s: leads to the login", rt.pattern)
@@ -44,22 +44,22 @@ func TestLoggedOut_RedirectsToLogin(t *testing.T) {
 // lowerPOSTs has the POSTs of apps that need less than the role admin, and those of no app that need
 // less than the role owner. So a new POST is not open to more operators by oversight.
 var lowerPOSTs = map[string]access{
-	"POST /console/login":              anyone,
-	"POST /console/login/code":         anyone,
-	"POST /console/invitation/{token}": anyone,
+	"POST /console/login":              localGuests,
+	"POST /console/login/code":         localGuests,
+	"POST /console/invitation/{token}": localGuests,
 	"POST /console/language":           anyone, // sets a cookie
 	"POST /console/logout":             viewers,
-	"POST /console/login/passkey":      anyone,
+	"POST /console/login/passkey":      localGuests,
 	// The operator's own account.
-	"POST /console/account/new-password":    viewers,
-	"POST /console/account/password":        viewers,
-	"POST /console/account/passkeys":        viewers,
-	"POST /console/account/passkeys/add":    viewers,
-	"POST /console/account/passkeys/remove": viewers,
-	"POST /console/account/totp":            viewers,
-	"POST /console/account/totp/confirm":    viewers,
-	"POST /console/account/totp/remove":     viewers,
-	"POST /console/account/recovery-codes":  viewers,
+	"POST /console/account/new-password":    localViewers,
+	"POST /console/account/password":        localViewers,
+	"POST /console/account/passkeys":        localViewers,
+	"POST /console/account/passkeys/add":    localViewers,
+	"POST /console/account/passkeys/remove": localViewers,
+	"POST /console/account/totp":            localViewers,
+	"POST /console/account/totp/confirm":    localViewers,
+	"POST /console/account/totp/remove":     localViewers,
+	"POST /console/account/recovery-codes":  localViewers,
 	"POST /console/account/end-session":     viewers,
 	"POST /console/account/api-keys/new":    viewers,
 	"POST /console/account/api-keys/revoke": viewers,
@@ -111,6 +111,8 @@ var openGETs = map[string]bool{
 	"GET /console/audit":                   true,
 	"GET /console/explorer":                true,
 	"GET /console/shown/{shown}":           true,
+	"GET /console/confirm/{form}":          true, // a form of this session
+	"GET /console/confirm/{form}/sso":      true,
 	"/console/":                            true, // the page for unknown paths
 }
 
@@ -137,12 +139,12 @@ func TestRoutes_HaveTheRoleOfTheirKind(t *testing.T) {
 			if lower, listed := lowerPOSTs[rt.pattern]; listed {
 				needed = lower
 			}
-			if rt.access.Right != needed.Right {
+			if rt.access.Right != needed.Right || rt.access.local != needed.local {
 				t.Errorf("%s needs %+v, want %+v", rt.pattern, rt.access, needed)
 			}
 			continue
 		}
-		if !ofApp && rt.access != anyone && !rt.access.AllApps && !openGETs[rt.pattern] {
+		if !ofApp && rt.access.Role != "" && !rt.access.AllApps && !openGETs[rt.pattern] {
 			t.Errorf("%s is open to operators of named apps", rt.pattern)
 		}
 		path, _ = strings.CutPrefix(path, "GET ")
@@ -268,7 +270,7 @@ func TestPages_OfferAndShowOnlyWhatOperatorsMay(t *testing.T) {
 		b := s.as(name)
 		for _, rt := range routes {
 			method, path := s.path(rt)
-			if method != http.MethodGet || rt.pattern == "/console/" || strings.HasPrefix(path, shownPath) || (rights{grant}).check(rt.access) != nil {
+			if method != http.MethodGet || lacking(path) != 0 || (rights{grant}).check(rt.access) != nil {
 				continue
 			}
 			page := b.get(path)

@@ -21,6 +21,8 @@ type accountPage struct {
 	// KeyPath revokes a key, and NewKeyPath makes one.
 	KeyPath, NewKeyPath string
 	sessionTimes
+	// BySSO is true if the operator logs in by SSO.
+	BySSO bool
 	// Scope is the apps that the operator is for.
 	Scope scope
 	passwordForm
@@ -73,7 +75,7 @@ func (c *console) accountPage(v *visit) (*accountPage, error) {
 	}
 	return &accountPage{
 		Path: accountPath, SessionPath: accountPath + "/end-session", SessionsPath: accountPath + "/end-sessions", Sessions: rows,
-		Factors: factors, Logins: logins, Scope: scopeOf(apps, v.operator.Grant),
+		Factors: factors, Logins: logins, Scope: scopeOf(apps, v.operator.Grant), BySSO: v.operator.BySSO(),
 		Keys: keys, KeyPath: revokeKeyPath, NewKeyPath: newKeyPath,
 	}, nil
 }

@@ -59,6 +59,9 @@ func (c *console) confirm(v *visit) (confirmed bool, err error) {
 			}
 		}
 	}
+	if v.operator.BySSO() {
+		return false, c.waitForSSO(v, keptForm{Path: p.Path, Back: p.Back, Fields: p.Fields})
+	}
 	if p.Passkey, err = c.passkeyConfirmation(v); err != nil {
 		return false, err
 	}

@@ -102,6 +102,20 @@ type Operators interface {
 	CreateKey(ctx context.Context, operator *models.Operator, in operators.NewKey, by models.Actor) (key *models.OperatorKey, text string, err error)
 	// RevokeKey returns nil if the operator has no such key.
 	RevokeKey(ctx context.Context, operatorID, keyID int64, by models.Actor) (*models.OperatorKey, error)
+	// LocalLogin reports whether operators may log in with passwords and passkeys.
+	LocalLogin() bool
+	// SSO reports whether operators may log in at an OpenID Provider, and what to call it, or "".
+	SSO() (name string, on bool)
+	// CheckSSO returns UNAVAILABLE if the provider has not responded yet.
+	CheckSSO(ctx context.Context) error
+	// BeginSSO returns where to send the browser, and a ticket for ReadSSO. session is nil for a
+	// login.
+	BeginSSO(ctx context.Context, next string, session *models.OperatorSession) (url, ticket string, err error)
+	// ReadSSO returns UNAUTHENTICATED if the ticket has expired or is not that of the state.
+	ReadSSO(ctx context.Context, ticket, state string) (*operators.SSOFlow, error)
+	// LoginBySSO and ConfirmBySSO refuse by rules of the field "sso".
+	LoginBySSO(ctx context.Context, flow *operators.SSOFlow, in operators.SSORequest) (*operators.Login, error)
+	ConfirmBySSO(ctx context.Context, flow *operators.SSOFlow, in operators.SSORequest, operator *models.Operator, session *models.OperatorSession, by models.Actor) error
 	Logout(ctx context.Context, session *models.OperatorSession, by models.Actor) error
 }
 
@@ -200,9 +214,8 @@ type Deps struct {
 	Logger *slog.Logger
 	// AuditRetention is how long entries of the audit are kept. If 0, they are never deleted.
 	AuditRetention time.Duration
-	// URL is the console's address in browsers without a path, for passkeys and
-	// the links of invitations. If "", it is that of
-	// each request.
+	// URL is the console's address in browsers without a path, for passkeys, the links of invitations
+	// and SSO. If "", there is no SSO, and otherwise it is that of each request.
 	URL string
 	// APIPath is the path of the management API, for those who make a key.
 	APIPath string

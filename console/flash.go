@@ -93,6 +93,10 @@ var flashTexts = map[string]bool{
 	"ended.factor":   false,
 
 	"login.expired":    false,
+	"sso.confirmed":    true,
+	"sso.expired":      false,
+	"sso.away":         false,
+	"sso.throttled":    false,
 	"totp.done":        true,
 	"totp.removed":     true,
 	"totp.gone":        false,
@@ -105,6 +109,12 @@ var flashTexts = map[string]bool{
 	"operator.refused.self":         false,
 	"operator.refused.last_owner":   false,
 	"operator.refused.own_password": false,
+	"operator.refused.sso":          false,
+	"sso.refused":                   false,
+	"sso.invalid":                   false,
+	"sso.no_role":                   false,
+	"sso.email":                     false,
+	"sso.wrong":                     false,
 
 	"webhook.edit.done":        true,
 	"webhook.test.done":        true,

@@ -46,6 +46,9 @@ type invitedPage struct {
 
 // invite makes an invitation and reveals its link.
 func (c *console) invite(v *visit) error {
+	if !c.Operators.LocalLogin() {
+		return problem{http.StatusForbidden, "error.local_login_off"}
+	}
 	form, grant, err := c.readGrant(v)
 	if err != nil {
 		return err

@@ -152,6 +152,9 @@ func (l *limit) end() bool {
 	return l.over
 }
 
+// wait lets the request take that time from now on, because it waits for another server.
+func (l *limit) wait(d time.Duration) { l.timer.Reset(d) }
+
 // expire ends the handler's context, unless it is sending its response.
 func (l *limit) expire() {
 	l.mu.Lock()

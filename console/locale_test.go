@@ -188,11 +188,8 @@ func TestEveryPageInEveryLanguage(t *testing.T) {
 			data := strings.HasSuffix(path, "/find") || strings.HasSuffix(path, ".json") || strings.HasSuffix(path, ".csv") // without texts
 			if method == http.MethodGet && !data && !strings.HasPrefix(path, "/console/login") && rt.access != polls {
 				status := http.StatusOK
-				if strings.HasSuffix(path, "nowhere") {
-					status = http.StatusNotFound
-				}
-				if strings.HasPrefix(path, shownPath) {
-					status = http.StatusGone
+				if lacks := lacking(path); lacks != 0 {
+					status = lacks
 				}
 				temporary(path == newPasswordPath)
 				b.get(path).want(t, status, `<html lang="`+language.tag+`">`)

@@ -26,6 +26,9 @@ type loginPage struct {
 	Wrong, WrongPasskey bool
 	// Passkey is the part of the form that logs in by a passkey.
 	Passkey passkeyField
+	// Local is true if operators may log in with a password. SSO is the other way to log in.
+	Local bool
+	SSO   ssoPart
 	// Limited is the text that names the limit that was reached, or "" if none was. WaitSeconds is
 	// how long to wait.
 	Limited     string
@@ -43,7 +46,13 @@ func (c *console) showLogin(v *visit) error {
 	if end := c.endOf(v); end != nil {
 		page.Ended = endText(end)
 	}
-	return c.show(v, "login", page)
+	return c.renderLogin(v, http.StatusOK, page)
+}
+
+// renderLogin responds with the login page.
+func (c *console) renderLogin(v *visit, status int, p loginPage) error {
+	p.Local, p.SSO = c.Operators.LocalLogin(), c.ssoPart(v, p.Next)
+	return c.render(v, status, "login", p)
 }
 
 func (c *console) login(v *visit) error {
@@ -69,10 +78,10 @@ func (c *console) login(v *visit) error {
 		return err
 	case refusal.Code == fault.Unauthenticated:
 		page.Wrong, page.Passkey = true, c.passkeyLogin(v)
-		return c.render(v, http.StatusUnauthorized, "login", page)
+		return c.renderLogin(v, http.StatusUnauthorized, page)
 	case refusal.Code == fault.RateLimited:
 		page.Limited, page.WaitSeconds = limitText(refusal), retryAfter(v, refusal)
-		return c.render(v, http.StatusTooManyRequests, "login", page)
+		return c.renderLogin(v, http.StatusTooManyRequests, page)
 	}
 	return err
 }
@@ -86,7 +95,9 @@ func (c *console) logIn(v *visit, login *operators.Login) error {
 		}
 	}
 	c.setCookie(v, sessionCookie, login.Token, seconds(operators.SessionLifetime+operators.EndMemory))
-	c.setCookie(v, deviceCookie, login.Device, seconds(deviceAge))
+	if login.Device != "" {
+		c.setCookie(v, deviceCookie, login.Device, seconds(deviceAge))
+	}
 	return nil
 }
 

@@ -144,6 +144,9 @@ func (c *console) serve(rt route, r *http.Request, l *limit) {
 		err = checkAccess(v, rt.access)
 	}
 	if err == nil {
+		err = c.checkLocal(v, rt.access)
+	}
+	if err == nil {
 		if target := c.duty(v, rt); target != "" {
 			c.toDuty(v, target)
 			return

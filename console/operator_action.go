@@ -41,7 +41,7 @@ var (
 	}
 	resetPassword = &operatorAction{
 		Name: "password",
-		fits: func(p *operatorPage) bool { return !p.Own },
+		fits: func(p *operatorPage) bool { return !p.Own && !p.Operator.BySSO() },
 		do:   (*console).resetPassword,
 	}
 	resetSecondFactor = &operatorAction{

@@ -11,7 +11,7 @@ import (
 // confirmation, so it has a page of its own.
 var changeRole = &operatorAction{
 	Name: "role",
-	fits: func(p *operatorPage) bool { return !p.Own },
+	fits: func(p *operatorPage) bool { return !p.Own && !p.Operator.BySSO() },
 }
 
 // rolePage is the data of operator_role.html.

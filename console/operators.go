@@ -14,6 +14,8 @@ const operatorsPath = Root + "operators"
 type operatorsPage struct {
 	Operators []operatorRow
 	May       rights
+	// Invite is true if the visitor may invite operators.
+	Invite bool
 	// Invitations are the open ones, which only owners see.
 	Invitations []invitationRow
 	// InvitePath is the path of the form that invites an operator. Name and Form are its values, and
@@ -59,6 +61,7 @@ func (c *console) operatorsPage(v *visit) (*operatorsPage, error) {
 		return nil, err
 	}
 	p := &operatorsPage{InvitePath: invitationsPath, May: v.rights()}
+	p.Invite = p.May.Own() && c.Operators.LocalLogin()
 	for _, o := range list {
 		p.Operators = append(p.Operators, operatorRow{o, operatorPath(o), scopeOf(apps, o.Grant)})
 	}
@@ -94,6 +97,9 @@ type operatorPage struct {
 	Own bool
 	May rights
 }
+
+// BySSO reports whether the operator logs in by SSO.
+func (p *operatorPage) BySSO() bool { return p.Operator.BySSO() }
 
 // MayEnd reports whether the visitor may end the sessions.
 func (p *operatorPage) MayEnd() bool { return p.May.Own() }

@@ -53,7 +53,7 @@ func (c *console) relyingParty(r *http.Request) (rp operators.RelyingParty, ok b
 // here, and while the database is away.
 func (c *console) passkeyLogin(v *visit) passkeyField {
 	rp, ok := c.relyingParty(v.r)
-	if !ok {
+	if !ok || !c.Operators.LocalLogin() {
 		return passkeyField{}
 	}
 	options, err := c.Operators.PasskeyLogin(v.r.Context(), rp)
@@ -90,10 +90,10 @@ func (c *console) loginByPasskey(v *visit) error {
 		return err
 	case refusal.Code == fault.InvalidArgument:
 		page.WrongPasskey, page.Passkey = true, c.passkeyLogin(v)
-		return c.render(v, http.StatusUnauthorized, "login", page)
+		return c.renderLogin(v, http.StatusUnauthorized, page)
 	case refusal.Code == fault.RateLimited:
 		page.Limited, page.WaitSeconds, page.Passkey = limitText(refusal), retryAfter(v, refusal), c.passkeyLogin(v)
-		return c.render(v, http.StatusTooManyRequests, "login", page)
+		return c.renderLogin(v, http.StatusTooManyRequests, page)
 	}
 	return err
 }

@@ -433,6 +433,17 @@ func (b *browser) finish(a *answer) *answer {
 	}
 }
 
+// lacking returns the status of those paths of routes that have nothing to show, and 0 for others.
+func lacking(path string) int {
+	switch {
+	case strings.HasSuffix(path, "nowhere"), strings.HasSuffix(path, "/sso"), path == SSOCallback: // SSO is off
+		return http.StatusNotFound
+	case strings.HasPrefix(path, shownPath), strings.HasPrefix(path, Root+"confirm/"):
+		return http.StatusGone
+	}
+	return 0
+}
+
 // path fills in a route's pattern with the user ann of the DEVELOPMENT app.
 func (s *site) path(rt route) (method, path string) {
 	method, path, spaced := strings.Cut(rt.pattern, " ")
@@ -452,7 +463,7 @@ func (s *site) path(rt route) (method, path string) {
 		invitation, token := s.invitation()
 		path = strings.NewReplacer("{invitation}", invitation, "{token}", token).Replace(path)
 	}
-	return method, strings.NewReplacer("{$}", "", "{key}", s.dev.Key, "{id}", "ann", "{operator}", s.operatorID("viewer"), "{job}", s.jobID(), "{shown}", "nothing").Replace(path)
+	return method, strings.NewReplacer("{$}", "", "{key}", s.dev.Key, "{id}", "ann", "{operator}", s.operatorID("viewer"), "{job}", s.jobID(), "{shown}", "nothing", "{form}", "nothing").Replace(path)
 }
 
 // reveal sends a form that makes a secret, and returns the page that shows it.

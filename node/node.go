@@ -57,6 +57,8 @@ type Config struct {
 	AuditRetention time.Duration
 	// SecondFactor is which operators must have a second factor.
 	SecondFactor operators.Requirement
+	// SSO is how operators log in at an OpenID Provider, or nil if they do not.
+	SSO *operators.SSO
 	// SubscriptionLinger is how long status subscriptions outlive the user's last device. If 0, it
 	// is subscriptions.DefaultLinger.
 	SubscriptionLinger time.Duration

@@ -78,7 +78,7 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 	}
 	r.Apps = apps.New(cfg.DB, events, keys, cfg.Clock).Limiting(failures).Renewing(webhooks.RenewSecrets, operators.RenewSecrets)
 	r.Audit = audit.New(cfg.DB, cfg.Clock)
-	r.Operators = operators.New(cfg.DB, cfg.Clock).Encrypting(cfg.TokenKey).Requiring(cfg.SecondFactor).
+	r.Operators = operators.New(cfg.DB, cfg.Clock).Encrypting(cfg.TokenKey).Requiring(cfg.SecondFactor).SigningOn(cfg.SSO).
 		Limiting(failures, cmp.Or(cfg.LoginFailureTime, operators.FailureTime))
 	r.Relations = relations.New(cfg.DB, events, keys.Secret(), cfg.Clock)
 	if metrics != nil {

@@ -54,7 +54,18 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 	n.Subscriptions.Start()
 	n.started = true
+	if n.cfg.SSO != nil {
+		go n.checkSSO(context.WithoutCancel(ctx))
+	}
 	return nil
+}
+
+// checkSSO logs if the OpenID Provider does not respond. The node serves without it, and asks again
+// when an operator logs in.
+func (n *Node) checkSSO(ctx context.Context) {
+	if err := n.Operators.CheckSSO(ctx); err != nil {
+		n.cfg.Logger.WarnContext(ctx, "operators cannot log in by SSO at present", "error", err)
+	}
 }
 
 // Settle waits until the node receives the messages of the other nodes. It is for tests; a server
