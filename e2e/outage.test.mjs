@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import net from 'node:net';
@@ -12,60 +11,11 @@ import WebSocket from 'ws';
 import { AppServer } from './lib/api.mjs';
 import { databases } from './lib/databases.mjs';
 import { Events, statusChanged } from './lib/events.mjs';
+import { Redis } from './lib/redis.mjs';
 import { Server } from './lib/server.mjs';
-import { until, within } from './lib/wait.mjs';
+import { until } from './lib/wait.mjs';
 
 const mariadb = databases.find(({ name }) => name === 'MariaDB');
-
-/** A Redis of its own that a test can stop, pause and misconfigure. */
-class Redis {
-  static async start(port = 0) {
-    if (!port) {
-      const probe = net.createServer().listen(0, '127.0.0.1');
-      await once(probe, 'listening');
-      port = probe.address().port;
-      probe.close();
-    }
-    const redis = new Redis();
-    redis.folder = await mkdtemp(join(tmpdir(), 'rollcall-e2e-'));
-    redis.port = port;
-    await redis.run();
-    return redis;
-  }
-
-  async run() {
-    const options = ['--bind', '127.0.0.1', '--port', this.port, '--dir', this.folder, '--save', '', '--appendonly', 'no'];
-    this.process = spawn('redis-server', options, { stdio: 'ignore' });
-    await until(() => this.command('PING').then((answer) => answer === 'PONG', () => false), 'Redis to start');
-  }
-
-  get url() {
-    return `redis://127.0.0.1:${this.port}`;
-  }
-
-  async command(...words) {
-    const socket = net.connect(this.port, '127.0.0.1');
-    socket.setEncoding('utf8');
-    socket.write(`${words.join(' ')}\r\n`);
-    try {
-      const [answer] = await within(once(socket, 'data'), 'Redis to answer');
-      if (answer.startsWith('-')) throw new Error(answer);
-      return answer.slice(1).trim();
-    } finally {
-      socket.destroy();
-    }
-  }
-
-  async stop() {
-    this.process.kill('SIGKILL');
-    if (this.process.exitCode === null && this.process.signalCode === null) await once(this.process, 'exit');
-  }
-
-  async remove() {
-    await this.stop();
-    await rm(this.folder, { recursive: true, force: true });
-  }
-}
 
 /** A proxy of the database's socket that can be closed, as when the server stops. */
 class Gate {

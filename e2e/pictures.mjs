@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { AppServer } from './lib/api.mjs';
 import { launch, Operator } from './lib/browser.mjs';
 import { createMariaDB } from './lib/databases.mjs';
+import { Redis } from './lib/redis.mjs';
 import { Server } from './lib/server.mjs';
 import { Connection } from './lib/socket.mjs';
 import { until } from './lib/wait.mjs';
@@ -35,16 +36,19 @@ async function writePast(database, key) {
 }
 
 const server = await Server.create(createMariaDB);
+const redis = await Redis.start();
+const other = await server.beside();
 const devices = [];
 const browser = await launch();
 try {
   const made = await server.createApp({ name: 'Harbour Chat', environment: 'production', edition: 'standard' });
   await server.command('seed', '--app', made.key, '--users', String(seeded), '--friends', '20');
-  await server.start();
+  await server.start({ ROLLCALL_REDIS_URL: redis.url });
+  await other.start({ ROLLCALL_REDIS_URL: redis.url });
   const app = await AppServer.login(server, made);
-  const connect = async (token, platform) => devices.push(await Connection.open(server, token, platform));
+  const connect = async (token, platform, node = server) => devices.push(await Connection.open(node, token, platform));
 
-  for (let n = 0; n < crowd; n++) await connect(await app.register(`crew-${n}`), 'ANDROID');
+  for (let n = 0; n < crowd; n++) await connect(await app.register(`crew-${n}`), 'ANDROID', n % 3 ? server : other);
   for (const [id, name, ...platforms] of people.toReversed()) {
     const token = await app.register(id, name);
     for (const platform of platforms) await connect(token, platform);
@@ -84,7 +88,10 @@ try {
   await picture(desk, 'user', 860);
   await desk.open(`${root}/permission?from=omar.haddad&to=lena.fischer`);
   await picture(desk, 'permission', 780);
-  await desk.leave();
+  await desk.open(`${root}/users/hannah.berg/ban`);
+  await desk.page.getByLabel('3 hours').check();
+  await desk.page.getByLabel('Reason').fill('Insults in the harbour room');
+  await picture(desk, 'ban', 860);
 
   const phone = await Operator.arrive(browser, server, {
     colorScheme: 'dark', locale: 'zh-CN', deviceScaleFactor: 1.5, viewport: { width: 390, height: 844 },
@@ -94,8 +101,21 @@ try {
   await drawn(phone);
   await picture(phone, 'phone', 844);
   await phone.leave();
+
+  await other.kill();
+  redis.process.kill('SIGSTOP');
+  const notices = async () => {
+    await desk.open(root);
+    return (await desk.page.locator('main > .notice.bad').count()) === 2;
+  };
+  await until(notices, 'the console to name what is away');
+  await picture(desk, 'incident', 1000);
+  await desk.leave();
 } finally {
   await browser.close();
-  await Promise.all(devices.map((device) => device.close()));
+  redis.process.kill('SIGCONT');
+  await Promise.allSettled(devices.map((device) => device.close()));
+  await other.remove();
   await server.remove();
+  await redis.remove();
 }
