@@ -92,6 +92,10 @@ try {
   await desk.page.getByLabel('3 hours').check();
   await desk.page.getByLabel('Reason').fill('Insults in the harbour room');
   await picture(desk, 'ban', 860);
+  await desk.open(`${root}/users/tomasz/deactivate`);
+  await desk.page.getByRole('button', { name: 'Deactivate and erase' }).click();
+  await desk.page.getByRole('heading', { name: 'Certificate' }).waitFor();
+  await picture(desk, 'certificate', 860);
 
   const phone = await Operator.arrive(browser, server, {
     colorScheme: 'dark', locale: 'zh-CN', deviceScaleFactor: 1.5, viewport: { width: 390, height: 844 },
