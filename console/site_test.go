@@ -455,8 +455,8 @@ func (s *site) path(rt route) (method, path string) {
 		path = strings.NewReplacer("{endpoint}", endpoint, "{delivery}", delivery).Replace(path)
 	}
 	for parameter, value := range map[string]func() string{"{note}": s.noteID, "{entry}": s.erasureID} {
-		if strings.Contains(path, parameter) {
-			path = strings.Replace(path, parameter, value(), 1)
+		if before, after, found := strings.Cut(path, parameter); found {
+			path = before + value() + after
 		}
 	}
 	if strings.Contains(path, "{invitation}") || strings.Contains(path, "{token}") {

@@ -13,16 +13,16 @@ import (
 
 // ForgetApp takes an app that is being deleted out of the roles of operators, invitations and API
 // keys for named apps, and returns how many there were. An operator whose only app it was stays, for no app.
-func (s *Service) ForgetApp(ctx context.Context, app *models.App) (changed int, err error) {
-	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
+func (o *Service) ForgetApp(ctx context.Context, app *models.App) (changed int, err error) {
+	err = o.db.Tx(ctx, func(tx *gorm.DB) error {
 		changed = 0
 		locked := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("all_apps = ?", false).Order("id")
 		var operators []*models.Operator
 		if err := locked.Session(&gorm.Session{}).Find(&operators).Error; err != nil {
 			return err
 		}
-		for _, o := range operators {
-			if err := forget(tx, o, o.Grant, app.ID, &changed); err != nil {
+		for _, operator := range operators {
+			if err := forget(tx, operator, operator.Grant, app.ID, &changed); err != nil {
 				return err
 			}
 		}
