@@ -73,6 +73,7 @@ try {
   const picture = async ({ page }, name, height) => {
     await page.setViewportSize({ ...page.viewportSize(), height });
     await page.mouse.move(0, 0); // on nothing that changes when hovered
+    await page.evaluate(() => scrollTo(0, 0)); // a field that was filled in may have moved the page
     await page.screenshot({ path: fileURLToPath(new URL(`../docs/console-${name}.png`, import.meta.url)) });
   };
   const drawn = ({ page }) => until(async () => (await page.locator('.plot canvas').count()) === 4, 'the charts');
@@ -91,11 +92,11 @@ try {
   await desk.open(`${root}/users/hannah.berg/ban`);
   await desk.page.getByLabel('3 hours').check();
   await desk.page.getByLabel('Reason').fill('Insults in the harbour room');
-  await picture(desk, 'ban', 860);
+  await picture(desk, 'ban', 960);
   await desk.open(`${root}/users/tomasz/deactivate`);
   await desk.page.getByRole('button', { name: 'Deactivate and erase' }).click();
   await desk.page.getByRole('heading', { name: 'Certificate' }).waitFor();
-  await picture(desk, 'certificate', 860);
+  await picture(desk, 'certificate', 1200);
 
   const phone = await Operator.arrive(browser, server, {
     colorScheme: 'dark', locale: 'zh-CN', deviceScaleFactor: 1.5, viewport: { width: 390, height: 844 },
