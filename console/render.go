@@ -78,7 +78,7 @@ func parseFile(page *template.Template, name string) error {
 	if path.Base(name) != page.Name() {
 		page = page.New(path.Base(name))
 	}
-	_, err = page.Parse(withOnce(string(text)))
+	_, err = page.Parse(withRoles(withOnce(string(text))))
 	return err
 }
 
