@@ -77,7 +77,7 @@ func TestAway_EveryPageNamesWhatIsAwayAndSinceWhen(t *testing.T) {
 
 // TestAway_PagesRespondBeforeTheOutageIsKnown: an outage is known after a moment only.
 func TestAway_PagesRespondBeforeTheOutageIsKnown(t *testing.T) {
-	s := onSQLite(t)
+	s := onSQLite(t).inTime()
 	s.deps.Presence = hungPresence{s.presence}
 	s.serve()
 	b := s.as("admin")

@@ -221,6 +221,8 @@ type Deps struct {
 	APIPath string
 	// Clock is time.Now except in tests.
 	Clock func() time.Time
+	// PageTime is the constant of that name except in tests.
+	PageTime time.Duration
 	// ClientAddress returns the address that a request came from, as seen by trusted proxies.
 	ClientAddress func(*http.Request) string
 	// Secure reports whether the browser's side of the connection is TLS.

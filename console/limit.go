@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// pageTime is how long a request may take until the response begins. It leaves time to respond
+	// PageTime is how long a request may take until the response begins. It leaves time to respond
 	// within 3 s. The context of a page ends after it, and forms are given up if they have changed
 	// nothing yet.
-	pageTime = 2500 * time.Millisecond
+	PageTime = 2500 * time.Millisecond
 	// lastTime is how much later a request is given up that does not return when its context ends.
 	lastTime = 200 * time.Millisecond
 	// presenceTime is how long a page waits for Redis, for each question.
@@ -36,6 +36,7 @@ type limit struct {
 	commits database.Commits
 	// timer ends the time.
 	timer *time.Timer
+	time  time.Duration
 	// cancel ends the handler's context.
 	cancel context.CancelFunc
 
@@ -56,15 +57,15 @@ type handlerPanic struct {
 
 // within calls serve, and responds with the status 503 if that takes too long.
 func (c *console) within(w http.ResponseWriter, r *http.Request, serve func(r *http.Request, l *limit)) {
-	l := &limit{w: w, head: w.Header().Clone(), timer: time.NewTimer(pageTime)}
+	l := &limit{w: w, head: w.Header().Clone(), timer: time.NewTimer(c.PageTime), time: c.PageTime}
 	ctx := r.Context()
 	if isForm(r) {
 		// A form that has begun to change something ends even if the browser does not wait.
 		ctx = context.WithoutCancel(ctx)
 	} else {
-		l.timer.Reset(pageTime + lastTime)
+		l.timer.Reset(c.PageTime + lastTime)
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, pageTime)
+		ctx, cancel = context.WithTimeout(ctx, c.PageTime)
 		defer cancel()
 	}
 	ctx, l.cancel = context.WithCancel(ctx)
@@ -239,7 +240,7 @@ type timedBody struct {
 func (b *timedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if n > 0 {
-		b.limit.timer.Reset(pageTime)
+		b.limit.timer.Reset(b.limit.time)
 	}
 	return n, err
 }

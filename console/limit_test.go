@@ -33,7 +33,7 @@ func throughProxies(t *testing.T) (s *site, db, redis *testenv.Proxy) {
 	redis = testenv.NewProxy(t, strings.TrimPrefix(redisURL, "redis://"))
 	opened := testenv.Open(t, "mysql://root@"+db.Address()+"/"+name)
 	client := testenv.OpenRedis(t, "redis://"+redis.Address(), testenv.Service())
-	return newSiteWith(t, opened, client), db, redis
+	return newSiteWith(t, opened, client).inTime(), db, redis
 }
 
 // all sends these requests at the same time, each of which must be responded to in time.
@@ -190,7 +190,7 @@ func TestLateForm_SaysWhatHasBecomeOfTheChange(t *testing.T) {
 // TestPanicAfterTheTime_IsLogged: the guard no longer waits for the handler.
 func TestPanicAfterTheTime_IsLogged(t *testing.T) {
 	t.Parallel() // mostly waits
-	s := onSQLite(t)
+	s := onSQLite(t).inTime()
 	panicking := make(chan struct{})
 	console := newConsole(s.deps, []route{{"GET /console/{$}", anyone, func(*console, *visit) error {
 		<-panicking

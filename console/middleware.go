@@ -199,7 +199,7 @@ func (c *console) identify(v *visit, to access) error {
 	if to.poll {
 		read = c.Operators.Peek
 	}
-	ctx, cancel := context.WithTimeout(v.r.Context(), pageTime)
+	ctx, cancel := context.WithTimeout(v.r.Context(), c.PageTime)
 	defer cancel()
 	session, operator, err := read(ctx, token)
 	if fault.CodeOf(err) == fault.Unauthenticated {

@@ -240,6 +240,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		ClientAddress:  cfg.Addresses.Address,
 		Secure:         cfg.Addresses.Secure,
 		Clock:          cfg.Clock,
+		PageTime:       console.PageTime,
 	}
 	if cfg.AdjustConsole != nil {
 		cfg.AdjustConsole(&pages)
