@@ -12,7 +12,7 @@ const names = ['member', 'busy', 'sam', 'new', 'admin', 'nobody', 'Shown', 'Chat
 /**
  * A walk through all pages and all responses, by one operator in one language and theme. The
  * screenshots alternate between two widths, by page and by language; every page must fit these and
- * some others, and axe examines it.
+ * some others, a phone also with large text, and axe examines it.
  */
 class Walk {
   #shown = 0;
@@ -28,6 +28,11 @@ class Walk {
       await this.page.setViewportSize({ width, height: 844 });
       await this.operator.fits(`${name} at ${width} px`);
     }
+    await this.page.setViewportSize({ width: 320, height: 844 });
+    await this.operator.enlargeText(2);
+    await this.operator.fits(`${name} at 320 px with text of twice the size`);
+    await this.operator.enlargeText(1);
+    await this.page.setViewportSize({ width: widths.at(-1), height: 844 });
     const seen = `${name}-${widths.at(-1)}-${this.colorScheme}-${this.language}`;
     assert.equal(await this.page.locator('html').getAttribute('lang'), this.language, seen);
     await this.operator.reads(seen, names);

@@ -122,8 +122,14 @@ export class Operator {
 
   /** Fails if the page must be scrolled sideways. */
   async fits(what) {
-    const overflow = await this.page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
-    assert.equal(overflow, 0, `${what} is wider than the window`);
+    const fits = () => this.page.evaluate('document.documentElement.scrollWidth === document.documentElement.clientWidth');
+    await until(fits, `${what} to fit the window`); // charts follow its size a little later
+  }
+
+  /** Sets the size of text that a reader chooses in the browser, 1 being the usual one. */
+  async enlargeText(times) {
+    this.protocol ??= await this.context.newCDPSession(this.page);
+    await this.protocol.send('Page.setFontSizes', { fontSizes: { standard: 16 * times, fixed: 13 * times } });
   }
 
   async leave() {

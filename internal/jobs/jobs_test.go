@@ -289,7 +289,7 @@ func TestDisabledApp_EndsJobs(t *testing.T) {
 				w.t.Error(err)
 			}
 		}
-		w.app = &models.App{Key: "key", Name: "app"}
+		w.app = &models.App{Key: "key", Name: "app", SecretHash: []byte("x")}
 		if err := w.db.Tx(context.Background(), func(tx *gorm.DB) error { return tx.Create(w.app).Error }); err != nil {
 			w.t.Fatal(err)
 		}
