@@ -24,7 +24,7 @@ class Walk {
   async show(name) {
     const widths = [1280, 390];
     if ((this.#shown++ % 2 === 0) === (this.language === 'en')) widths.reverse();
-    for (const width of [320, 810, 1920, ...widths]) {
+    for (const width of [320, this.language === 'en' ? 1920 : 810, ...widths]) {
       await this.page.setViewportSize({ width, height: 844 });
       await this.operator.fits(`${name} at ${width} px`);
     }
