@@ -195,7 +195,7 @@ describe('three nodes on one MariaDB and one Redis', { skip }, () => {
     // reconnect.
     assert.equal(await nodes[2].stop(), 0);
     assert.equal((await back.closed).code, 1012);
-    await shows(async () => (await part('Running').count()) === 4 && !(await part('Lost').count()), 'the node that stopped to be listed no more');
+    await shows(async () => (await part('Running').count()) === 4 && !(await part('Lost').count()), 'the list without the node that stopped');
     await operator.leave();
     assert.equal(await seen.takeStatus(), 'ben OFFLINE');
     await elsewhere.close();

@@ -269,7 +269,7 @@ func TestChain_TogetherOnTwoNodes(t *testing.T) {
 	})
 }
 
-// TestChain_LeavesCountingEntries: an entry for failed logins is chained once it counts no more.
+// TestChain_LeavesCountingEntries: an entry for failed logins is chained once it no longer counts failures.
 func TestChain_LeavesCountingEntries(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newChainWorld(t, db)
