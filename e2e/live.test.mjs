@@ -157,7 +157,8 @@ describe('pages that update themselves', () => {
       await end.focus();
       const second = await Connection.open(server, await app.register('member-2'), 'IOS');
       await shown(page, page.getByRole('cell', { name: 'iOS' }));
-      assert.ok(await end.evaluate((link) => link === document.activeElement));
+      // Read at one moment: another update may replace the link between finding it and asking it.
+      assert.match(await page.evaluate(() => document.activeElement.closest('tr')?.textContent ?? ''), /Android/);
       await device.close();
       await second.close();
       await shown(page, page.getByText(text.noDevice));
