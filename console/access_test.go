@@ -109,6 +109,7 @@ var openGETs = map[string]bool{
 	"GET /console/account/api-keys/revoke": true,
 	"GET /console/account/end-sessions":    true,
 	"GET /console/audit":                   true,
+	"GET /console/audit/find":              true, // fixed names
 	"GET /console/explorer":                true,
 	"GET /console/shown/{shown}":           true,
 	"GET /console/confirm/{form}":          true, // a form of this session
@@ -231,9 +232,10 @@ var (
 	forms       = regexp.MustCompile(`<form([^>]*)>`)
 	formActions = regexp.MustCompile(`<button[^>]* formaction="([^"]*)"`)
 	attributes  = regexp.MustCompile(`(method|action)="([^"]*)"`)
+	searches    = regexp.MustCompile(`data-find="([^"]*)"`)
 )
 
-// targets returns the requests that the page's links and forms send, as "METHOD path".
+// targets returns the requests that the page's links, forms and fields send, as "METHOD path".
 func (a *answer) targets() []string {
 	var list []string
 	for _, link := range a.links() {
@@ -241,6 +243,11 @@ func (a *answer) targets() []string {
 	}
 	for _, match := range formActions.FindAllStringSubmatch(a.body, -1) {
 		list = append(list, "GET "+match[1])
+	}
+	for _, match := range searches.FindAllStringSubmatch(a.body, -1) {
+		for path := range strings.FieldsSeq(match[1]) {
+			list = append(list, "GET "+path)
+		}
 	}
 	for _, form := range forms.FindAllStringSubmatch(a.body, -1) {
 		has := map[string]string{}

@@ -38,9 +38,24 @@ type auditPage struct {
 	Apps    []*models.App
 	Actions []string
 	Entries []auditRow
-	// MayExport is true if the visitor may export the entries.
-	MayExport bool
+	May     rights
 	pager
+}
+
+// FindActors and FindTargets return the paths that find the values of these fields by name.
+func (p auditPage) FindActors() string { return p.withOperators(findActorsPath) }
+
+// FindTargets is described at FindActors.
+func (p auditPage) FindTargets() string {
+	return p.withOperators(findUsersOfChosen + " " + findAppsPath)
+}
+
+// withOperators adds the path that finds operators, for visitors that may see them.
+func (p auditPage) withOperators(paths string) string {
+	if p.May.SeeAll() {
+		return paths + " " + findOperatorsPath
+	}
+	return paths
 }
 
 // Filtered reports whether the page has a filter.
@@ -130,18 +145,18 @@ func (c *console) auditFilter(v *visit, values url.Values) (auditPage, audit.Fil
 		return auditPage{}, audit.Filter{}, err
 	}
 	shown := auditPage{
-		App:       values.Get("app"),
-		Actor:     searchText(values.Get("actor")),
-		Action:    values.Get("action"),
-		Target:    searchText(values.Get("target")),
-		Text:      searchText(values.Get("text")),
-		From:      searchText(values.Get("from")),
-		Until:     searchText(values.Get("until")),
-		Apps:      list,
-		Actions:   audit.Actions(),
-		MayExport: v.rights().Administer(),
-		Zone:      zoneOf(c.zoneName(v)).String(),
-		KeptDays:  int(c.AuditRetention / (24 * time.Hour)),
+		App:      values.Get("app"),
+		Actor:    searchText(values.Get("actor")),
+		Action:   values.Get("action"),
+		Target:   searchText(values.Get("target")),
+		Text:     searchText(values.Get("text")),
+		From:     searchText(values.Get("from")),
+		Until:    searchText(values.Get("until")),
+		Apps:     list,
+		Actions:  audit.Actions(),
+		May:      v.rights(),
+		Zone:     zoneOf(c.zoneName(v)).String(),
+		KeptDays: int(c.AuditRetention / (24 * time.Hour)),
 	}
 	filter := audit.Filter{Actor: shown.Actor, Action: shown.Action, Target: shown.Target, Text: shown.Text}
 	if !v.operator.AllApps {

@@ -30,6 +30,9 @@ type explorerPage struct {
 	Wrong string
 }
 
+// FindUsers returns the path that finds users of the chosen app by name.
+func (explorerPage) FindUsers() string { return findUsersOfChosen }
+
 // explorerToken is the choice in the form, and the token that was made for it.
 type explorerToken struct {
 	// App is the key of the chosen app. User is the ID of one of its users, or "" for an app token.

@@ -5,19 +5,33 @@ import (
 	"net/http"
 	"strings"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/page"
 	"rollcall/models"
 )
 
-// maxFound is how many apps or users a search from a field returns.
+// maxFound is how many items a search from a field returns.
 const maxFound = 8
 
-// foundItem is an app or a user that a search from a field has found.
+// foundItem is what a search from a field has found. An operator has no name but its ID.
 type foundItem struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
+	// Path is the item's page, or "" if it has none.
 	Path string `json:"path"`
 }
+
+// The paths that a field for an ID searches, separated by spaces. The script replaces {app} by the
+// app that the form chooses.
+const (
+	findAppsPath      = Root + "find"
+	findActorsPath    = auditPath + "/find"
+	findOperatorsPath = operatorsPath + "/find"
+	findUsersOfChosen = Root + "apps/{app}/find"
+)
+
+// findUsersPath is the path that searches the app's users.
+func findUsersPath(app *models.App) string { return appPath(app) + "/find" }
 
 // findApps responds with the operator's apps whose name or key contains the text, as JSON.
 func (c *console) findApps(v *visit) error {
@@ -25,11 +39,43 @@ func (c *console) findApps(v *visit) error {
 	if err != nil {
 		return err
 	}
+	all := make([]foundItem, len(list))
+	for i, app := range list {
+		all[i] = foundItem{app.Key, app.Name, overviewPath(app)}
+	}
+	return v.respondFound(all)
+}
+
+// findOperators responds with the operators whose name contains the text, as JSON.
+func (c *console) findOperators(v *visit) error {
+	list, err := c.Operators.List(v.r.Context())
+	if err != nil {
+		return err
+	}
+	all := make([]foundItem, len(list))
+	for i, o := range list {
+		all[i] = foundItem{ID: o.Name, Path: operatorPath(o)}
+	}
+	return v.respondFound(all)
+}
+
+// findActors responds with the actors that are not operators and whose name contains the text, as
+// JSON.
+func (c *console) findActors(v *visit) error {
+	var all []foundItem
+	for _, actor := range []models.Actor{audit.AppServer, audit.CommandLine, audit.SSO} {
+		all = append(all, foundItem{ID: actor.Name})
+	}
+	return v.respondFound(all)
+}
+
+// respondFound responds with the first items whose name or ID contains the text, as JSON.
+func (v *visit) respondFound(all []foundItem) error {
 	text := models.SearchForm(searchText(v.r.URL.Query().Get("q")))
 	found := []foundItem{}
-	for _, app := range list {
-		if len(found) < maxFound && strings.Contains(models.SearchForm(app.Name+"\n"+app.Key), text) {
-			found = append(found, foundItem{app.Key, app.Name, overviewPath(app)})
+	for _, item := range all {
+		if len(found) < maxFound && strings.Contains(models.SearchForm(item.Name+"\n"+item.ID), text) {
+			found = append(found, item)
 		}
 	}
 	return v.respondJSON(found)

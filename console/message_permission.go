@@ -25,6 +25,9 @@ type permissionPage struct {
 	Sender, Recipient *userRow
 }
 
+// FindPath returns the path that finds users by name.
+func (p permissionPage) FindPath() string { return findUsersPath(p.App.App) }
+
 // Reason returns the name of the rule that decided: the reason of a denial, or ALLOWED.
 func (p permissionPage) Reason() string {
 	switch {

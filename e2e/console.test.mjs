@@ -386,9 +386,25 @@ describe('the console in Chromium', () => {
     await field.fill('message');
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Message permission' }).waitFor();
+    // Enter sends what is typed, and picks only what was chosen with the arrow keys.
     const sender = page.getByLabel('ID of the sender');
     await sender.fill('number 17');
-    await page.locator('#from-choices option[value="member-17"]').waitFor({ state: 'attached' });
+    await page.getByRole('option', { name: 'Member number 17 member-17' }).waitFor();
+    await operator.hasNoBarrier('what was found for a field');
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('Enter');
+    assert.equal(await sender.inputValue(), 'member-17');
+    await page.getByRole('option').waitFor({ state: 'detached' });
+    await operator.open('/console/audit');
+    const target = page.getByLabel('Target');
+    await page.getByLabel('App', { exact: true }).selectOption('Chat in development');
+    await target.fill('number 18');
+    await page.getByRole('option', { name: 'Member number 18 member-18' }).click();
+    assert.equal(await target.inputValue(), 'member-18');
+    await page.getByLabel('Actor').fill('adm');
+    await page.getByRole('option', { name: 'admin' }).click();
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/\?actor=admin&action=&target=member-18&/);
     await operator.leave();
   });
 

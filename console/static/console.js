@@ -122,44 +122,48 @@
     }
   }
 
-  // Where an ID is asked for, users are found by their names.
-  for (const field of document.querySelectorAll("input[data-find]")) {
-    const choices = document.createElement("datalist");
-    choices.id = `${field.id}-choices`;
-    field.after(choices);
-    field.setAttribute("list", choices.id);
+  // follow calls show with what search finds for the text of a field, after each pause in typing.
+  function follow(field, search, show) {
     let timer;
     field.addEventListener("input", () => {
       clearTimeout(timer);
       timer = setTimeout(async () => {
         const text = field.value;
-        const found = text.trim() ? await find(field.dataset.find, text) : [];
-        if (field.value !== text) return;
-        choices.replaceChildren(...found.map(({ id, name }) => new Option(`${name} · ${id}`, id)));
+        const found = text.trim() ? await search(text) : [];
+        if (field.value === text && document.activeElement === field) show(found);
       }, 200);
     });
+    field.addEventListener("change", () => clearTimeout(timer));
   }
 
-  // Ctrl-K opens a palette of pages, apps and users; "/" goes to the search, "?" lists the shortcuts.
-  const palette = document.getElementById("palette");
-  const shortcuts = document.getElementById("shortcuts");
-  if (palette) {
-    const [field, list] = palette.children;
-    const pages = [...document.querySelectorAll("header nav a, nav.tabs a")].map((link) => ({ name: link.textContent, path: link.href }));
-    let chosen = 0;
+  // offer returns a function that shows items with a name, an ID or both in the list of a field. The
+  // arrow keys choose one, and Enter or a click calls pick with it. Enter does what it did before if
+  // none is chosen; first is true if the first one is from the beginning.
+  function offer(field, list, first, pick) {
+    let items = [];
+    let chosen = -1;
     const choose = (at) => {
-      const options = [...list.children];
-      chosen = (at + options.length) % (options.length || 1);
-      for (const [i, option] of options.entries()) option.setAttribute("aria-selected", i === chosen);
-      field.setAttribute("aria-activedescendant", options.length ? options[chosen].id : "");
-      options[chosen]?.scrollIntoView({ block: "nearest" });
+      chosen = at;
+      for (const [i, option] of [...list.children].entries()) option.setAttribute("aria-selected", i === at);
+      field.setAttribute("aria-activedescendant", list.children[at]?.id ?? "");
+      list.children[at]?.scrollIntoView({ block: "nearest" });
     };
-    const show = (items) => {
-      list.replaceChildren(...items.map(({ id, name, path }, i) => {
+    field.addEventListener("keydown", (event) => {
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (step && items.length) choose(((step < 0 && chosen < 0 ? 0 : chosen) + step + items.length) % items.length);
+      else if (event.key === "Enter" && items[chosen]) pick(items[chosen]);
+      else return;
+      event.preventDefault();
+    });
+    // The field keeps the focus.
+    list.addEventListener("mousedown", (event) => event.preventDefault());
+    return (shown) => {
+      items = shown;
+      list.replaceChildren(...items.map((item, i) => {
+        const { id, name } = item;
         const option = document.createElement("li");
-        option.id = `palette-${i}`;
+        option.id = `${list.id}-${i}`;
         option.role = "option";
-        option.dataset.path = path;
         const label = document.createElement("bdi");
         label.textContent = name || id;
         option.append(label);
@@ -168,31 +172,63 @@
           code.textContent = id;
           option.append(" ", code);
         }
-        option.addEventListener("click", () => location.assign(path));
+        option.addEventListener("click", () => pick(item));
         return option;
       }));
-      choose(0);
+      list.hidden = !items.length;
+      field.setAttribute("aria-expanded", !list.hidden);
+      choose(first && items.length ? 0 : -1);
     };
+  }
+
+  // Where an ID is asked for, it can be picked by name. A path with {app} is for the app that the form
+  // chooses, or for its only app.
+  for (const field of document.querySelectorAll("input[data-find]")) {
+    const list = document.createElement("ul");
+    list.id = `${field.id}-found`;
+    list.className = "found";
+    list.role = "listbox";
+    list.ariaLabel = field.dataset.found;
+    field.after(list);
+    field.role = "combobox";
+    field.placeholder = field.dataset.hint;
+    field.setAttribute("aria-autocomplete", "list");
+    field.setAttribute("aria-controls", list.id);
+    const show = offer(field, list, false, ({ id }) => {
+      field.value = id;
+      field.dispatchEvent(new Event("change"));
+      show([]);
+    });
+    const app = () => {
+      const select = field.form.elements.app;
+      if (!select || select.value) return select?.value;
+      const keys = [...select.options].map(({ value }) => value).filter(Boolean);
+      return keys.length === 1 ? keys[0] : "";
+    };
+    follow(field, async (text) => {
+      const key = app();
+      const paths = field.dataset.find.split(" ").filter((path) => key || !path.includes("{app}"));
+      const found = await Promise.all(paths.map((path) => find(path.replace("{app}", key), text)));
+      return found.flat();
+    }, show);
+    field.addEventListener("blur", () => show([]));
+    field.addEventListener("keydown", ({ key }) => { if (key === "Escape") show([]); });
+    show([]);
+  }
+
+  // Ctrl-K opens a palette of pages, apps and users; "/" goes to the search, "?" lists the shortcuts.
+  const palette = document.getElementById("palette");
+  const shortcuts = document.getElementById("shortcuts");
+  if (palette) {
+    const [field, list] = palette.children;
+    const pages = [...document.querySelectorAll("header nav a, nav.tabs a")].map((link) => ({ name: link.textContent, path: link.href }));
+    const show = offer(field, list, true, ({ path }) => location.assign(path));
     const matching = () => pages.filter(({ name }) => name.toLowerCase().includes(field.value.trim().toLowerCase()));
-    let timer;
-    field.addEventListener("input", () => {
-      show(matching());
-      clearTimeout(timer);
-      timer = setTimeout(async () => {
-        const text = field.value;
-        if (!text.trim()) return;
-        const paths = [palette.dataset.root, palette.dataset.app && `${palette.dataset.app}/`].filter(Boolean);
-        const found = await Promise.all(paths.map((path) => find(`${path}find`, text)));
-        if (field.value === text) show([...matching(), ...found.flat()]);
-      }, 200);
-    });
-    field.addEventListener("keydown", (event) => {
-      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-      if (!step && event.key !== "Enter") return;
-      event.preventDefault();
-      if (step) choose(chosen + step);
-      else if (list.children[chosen]) location.assign(list.children[chosen].dataset.path);
-    });
+    field.addEventListener("input", () => show(matching()));
+    follow(field, async (text) => {
+      const paths = [palette.dataset.root, palette.dataset.app && `${palette.dataset.app}/`].filter(Boolean);
+      return (await Promise.all(paths.map((path) => find(`${path}find`, text)))).flat();
+    }, (found) => show([...matching(), ...found]));
     for (const dialog of [palette, shortcuts]) {
       dialog.addEventListener("click", ({ target }) => { if (target === dialog) dialog.close(); });
     }
