@@ -114,7 +114,7 @@ var changes = map[string]change{
 	"POST /console/apps/{key}/bulk/delete":        form("id", "ann"),
 	"POST /console/apps/{key}/clear":              form("count", "1"),
 	"POST /console/apps/{key}/settings": form("name", "renamed", "edition", "FLAGSHIP", "friendRequestPolicy", "ANYONE",
-		"friendLimit", "7", "blocklistLimit", "8", "whitelistLimit", "9", "statusSubscriptionLimit", "10", "friendRequestDailyLimit", "11", "deviceLimit", "12"),
+		"friendLimit", "7", "blocklistLimit", "8", "whitelistLimit", "9", "statusSubscriptionLimit", "10", "friendRequestDailyLimit", "211", "deviceLimit", "112"),
 	"POST /console/apps/{key}/rotate-secret": form("overlap", "0"),
 	"POST /console/apps/{key}/disable":       form("name", "demo"),
 	"POST /console/apps/{key}/delete": after(func(s *site) error {

@@ -192,7 +192,9 @@ func canBeTyped(form []byte) bool {
 	if bytes.Contains(form, []byte("<textarea")) || bytes.Contains(form, []byte("<select")) {
 		return true
 	}
-	return slices.ContainsFunc(inputTag.FindAll(form, -1), func(tag []byte) bool { return !untyped.Match(tag) })
+	return slices.ContainsFunc(inputTag.FindAll(form, -1), func(tag []byte) bool {
+		return !untyped.Match(tag) || bytes.Contains(tag, []byte(" data-typed ")) // in the form of an earlier page
+	})
 }
 
 // fill returns a rendered page whose forms with the draft's action have its values.

@@ -38,8 +38,8 @@ type settingsPage struct {
 	// Stale has the present values of the settings that other operators have changed since the form
 	// was loaded. If there are any, the form asks whether to replace them.
 	Stale map[string]string
-	// Over asks whether to set a limit below the number of users that the app has.
-	Over bool
+	// Lowered are limits that the operator has accepted.
+	Lowered []loweredLimit
 }
 
 // fieldNotes are what the form says about one field.
@@ -79,16 +79,6 @@ func (p *settingsPage) Notes(name string) fieldNotes {
 		}
 	}
 	return n
-}
-
-// UserLimit returns the limit of users in the form.
-func (p *settingsPage) UserLimit() string {
-	for _, l := range p.Limits {
-		if l.Name == registeredUserLimit {
-			return l.Value
-		}
-	}
-	return ""
 }
 
 // switchField is a setting that is on or off.
@@ -224,24 +214,29 @@ func (c *console) saveSettings(v *visit) error {
 		}
 		return v.redirect(p.Path)
 	}
-	for name, refusal := range apps.Check(v.app, changed) {
+	if v.r.PostForm.Has(changeValues) {
+		return c.show(v, "settings", p)
+	}
+	after, refused := apps.Check(v.app, changed)
+	for name, refusal := range refused {
 		p.refuse(v, name, refusal)
 	}
 	if len(p.Wrong) > 0 {
 		return c.render(v, http.StatusUnprocessableEntity, "settings", p)
 	}
-	over, err := c.exceedsLimit(v, p, changed)
+	lowered, err := c.loweredLimits(v, after, changed)
 	if err != nil {
 		return err
 	}
-	if over && v.r.PostForm.Get(acceptedLimit) != p.UserLimit() {
-		p.Over = true
-		return c.render(v, http.StatusConflict, "settings", p)
+	for _, l := range lowered {
+		if v.r.PostForm.Get(acceptedPrefix+l.Name) != strconv.Itoa(l.Limit) {
+			return c.render(v, http.StatusConflict, "settings_lower", p.question(v, lowered))
+		}
 	}
 	app, err := c.Apps.Change(v.r.Context(), v.app.Key, changed, p.Loaded, c.actor(v))
 	var stale *apps.Stale
 	if errors.As(err, &stale) {
-		p.Over = over // which has been accepted
+		p.Lowered = lowered // which has been accepted
 		p.Stale = stale.Now
 		maps.Copy(p.Loaded, stale.Now) // the next submission replaces what the operator now sees
 		return c.render(v, http.StatusConflict, "settings", p)
@@ -262,28 +257,6 @@ func (c *console) saveSettings(v *visit) error {
 		return err
 	}
 	return v.redirect(p.Path)
-}
-
-// acceptedLimit is the field with the limit of users that the operator has accepted although the app
-// has more.
-const acceptedLimit = "accepted-limit"
-
-// exceedsLimit reports whether the app has more users than the form would allow, and the form changes
-// that. It reads the number of users into the page.
-func (c *console) exceedsLimit(v *visit, p *settingsPage, changed map[string]string) (bool, error) {
-	_, edition := changed["edition"]
-	_, limit := changed[registeredUserLimit]
-	if p.UserLimit() == "" || !edition && !limit {
-		return false, nil
-	}
-	most, err := strconv.Atoi(p.UserLimit())
-	if err != nil {
-		return false, nil // the rules refuse it
-	}
-	if p.App, err = c.countedRow(v, v.app); err != nil {
-		return false, err
-	}
-	return p.App.Users.Registered > most, nil
 }
 
 // refuse records what is wrong with a field.

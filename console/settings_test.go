@@ -23,7 +23,7 @@ func TestSettings(t *testing.T) {
 		path := settingsPath(s.prod)
 		good := url.Values{
 			"name": {"new & shiny"}, "edition": {"PREMIUM"}, "statusQueryEnabled": {"true"}, "friendRequestPolicy": {"NOBODY"},
-			"friendLimit": {"7"}, "blocklistLimit": {"8"}, "whitelistLimit": {"9"}, "statusSubscriptionLimit": {"10"}, "friendRequestDailyLimit": {"12"}, "deviceLimit": {"13"}, "registeredUserLimit": {"11"},
+			"friendLimit": {"7"}, "blocklistLimit": {"8"}, "whitelistLimit": {"9"}, "statusSubscriptionLimit": {"10"}, "friendRequestDailyLimit": {"212"}, "deviceLimit": {"113"}, "registeredUserLimit": {"11"},
 		}
 		with := func(name, value string) url.Values {
 			form := maps.Clone(good)
@@ -56,11 +56,11 @@ func TestSettings(t *testing.T) {
 		b.post(path, good).wantRedirect(t, path)
 		app, err := s.deps.Apps.ByKey(context.Background(), s.prod.Key)
 		s.check(err)
-		want := models.AppSettings{StatusQueryEnabled: true, FriendRequestPolicy: models.PolicyNobody, FriendLimit: 7, BlocklistLimit: 8, WhitelistLimit: 9, StatusSubscriptionLimit: 10, FriendRequestDailyLimit: 12, DeviceLimit: 13}
+		want := models.AppSettings{StatusQueryEnabled: true, FriendRequestPolicy: models.PolicyNobody, FriendLimit: 7, BlocklistLimit: 8, WhitelistLimit: 9, StatusSubscriptionLimit: 10, FriendRequestDailyLimit: 212, DeviceLimit: 113}
 		if app.Settings != want || app.Name != "new & shiny" || app.Edition != models.EditionPremium || app.UserLimit == 11 {
 			t.Errorf("%+v", app)
 		}
-		audit := "admin app.set " + s.prod.Key + " blocklistLimit=8 (was 500) deviceLimit=13 (was 20) edition=PREMIUM (was FLAGSHIP) friendLimit=7 (was 1000) friendRequestDailyLimit=12 (was 200) friendRequestPolicy=NOBODY (was APPROVAL) name=new & shiny (was live)" +
+		audit := "admin app.set " + s.prod.Key + " blocklistLimit=8 (was 500) deviceLimit=113 (was 20) edition=PREMIUM (was FLAGSHIP) friendLimit=7 (was 1000) friendRequestDailyLimit=212 (was 200) friendRequestPolicy=NOBODY (was APPROVAL) name=new & shiny (was live)" +
 			" statusQueryEnabled=true (was false) statusSubscriptionLimit=10 (was 200) whitelistLimit=9 (was 3000)"
 		if got := s.audited(s.prod); !slices.Equal(got, []string{audit}) {
 			t.Errorf("audit\n%s", strings.Join(got, "\n"))

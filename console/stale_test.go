@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,16 +55,11 @@ func TestSettings_AskBeforeTheyReplaceAnotherChange(t *testing.T) {
 	first.Set("blocklistLimit", "55")
 	asked := b.post(path, first)
 	asked.want(t, http.StatusConflict, `id="friendLimit-error" role="alert"`, "<bdi>777</bdi>", "<bdi>are refused</bdi>", "Save them anyway", `value="5"`, `value="55"`, `!id="blocklistLimit-error"`)
-	app := func() *models.App {
-		app, err := s.deps.Apps.ByKey(context.Background(), s.prod.Key)
-		s.check(err)
-		return app
-	}
-	if got := app().Settings; got.FriendLimit != 777 || got.BlocklistLimit == 55 {
+	if got := s.appNow(s.prod).Settings; got.FriendLimit != 777 || got.BlocklistLimit == 55 {
 		t.Errorf("%+v", got)
 	}
 	b.post(path, asked.form()).wantRedirect(t, path)
-	if got := app().Settings; got.FriendLimit != 5 || got.BlocklistLimit != 55 || got.FriendRequestPolicy != models.PolicyAnyone {
+	if got := s.appNow(s.prod).Settings; got.FriendLimit != 5 || got.BlocklistLimit != 55 || got.FriendRequestPolicy != models.PolicyAnyone {
 		t.Errorf("%+v", got)
 	}
 }
@@ -91,21 +87,16 @@ func TestSettings_AskBeforeTheyLimitAnAppThatHasMoreUsers(t *testing.T) {
 	form.Set("edition", "STANDARD")
 	form.Set(registeredUserLimit, "1")
 	asked := b.post(path, form)
-	asked.want(t, http.StatusConflict, "The app has 2 users, more than the limit of 1.", `name="registeredUserLimit" value="1"`)
-	app := func() *models.App {
-		app, err := s.deps.Apps.ByKey(context.Background(), s.prod.Key)
-		s.check(err)
-		return app
-	}
-	if app().Edition == models.EditionStandard {
+	asked.want(t, http.StatusConflict, "Save these limits?", "<dt>Users in the app: 1</dt>", "The app has 2 users.", `name="registeredUserLimit" value="1"`)
+	if s.appNow(s.prod).Edition == models.EditionStandard {
 		t.Error("changed without an answer")
 	}
 	// Another number is asked about again.
 	other := asked.form()
 	other.Set(registeredUserLimit, "0")
-	b.post(path, other).want(t, http.StatusConflict, "the limit of 0")
+	b.post(path, other).want(t, http.StatusConflict, "<dt>Users in the app: 0</dt>")
 	b.post(path, asked.form()).wantRedirect(t, path)
-	if got := app(); got.Edition != models.EditionStandard || got.UserLimit != 1 {
+	if got := s.appNow(s.prod); got.Edition != models.EditionStandard || got.UserLimit != 1 {
 		t.Errorf("%+v", got)
 	}
 	b.get(path).want(t, http.StatusOK, `name="registeredUserLimit" value="1"`)
@@ -116,6 +107,73 @@ func TestSettings_AskBeforeTheyLimitAnAppThatHasMoreUsers(t *testing.T) {
 	form = b.get(path).form()
 	form.Set(registeredUserLimit, strconv.Itoa(apps.MaxUserLimit))
 	b.post(path, form).wantRedirect(t, path)
+}
+
+func TestSettings_AskOnceBeforeTheyLowerLimitsOfUsers(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("admin")
+	path := settingsPath(s.prod)
+	for _, id := range []string{"bob", "cid"} {
+		s.register(s.prod, id, id)
+		_, err := s.relations.AddFriend(t.Context(), s.prod, "ann", id, nil)
+		s.check(err)
+		_, err = s.deps.Subscriptions.Subscribe(t.Context(), s.prod, s.user(s.prod, "ann"), []string{id})
+		s.check(err)
+	}
+	form := b.get(path).form()
+	form.Set("name", "renamed")
+	form.Set("banPresets", "3h Spam\n7d Fraud")
+	form.Set("statusQueryEnabled", "true")
+	for name, limit := range map[string]string{
+		"friendLimit": "1", "blocklistLimit": "1", "whitelistLimit": "5000", "statusSubscriptionLimit": "0", "deviceLimit": "3", "friendRequestDailyLimit": "9",
+	} {
+		form.Set(name, limit)
+	}
+	asked := b.post(path, form)
+	asked.want(t, http.StatusConflict, "Save these limits?",
+		"<dt>Friends per user: 1 instead of 1,000</dt>", "<dd>1 user has more now.</dd>", "A user with more keeps all friends",
+		"<dt>Status subscriptions per user: 0 instead of 200</dt>", "A user with more keeps all until",
+		"<dt>Connected devices per user: 3 instead of 20</dt>", "Connected devices stay connected.",
+		"<dt>Friend requests per user and day: 9 instead of 200</dt>",
+		"!<dt>Blocklist entries", "!<dt>Whitelist entries") // no user has more, or the limit is higher
+	if got := s.audited(s.prod); len(got) != 0 {
+		t.Fatalf("changed without an answer: %v", got)
+	}
+
+	// The values can be changed, and are asked about again, in another language too.
+	values := asked.form()
+	values.Set(changeValues, "1")
+	again := b.post(path, values)
+	again.want(t, http.StatusOK, `name="friendLimit" value="1"`, "3h Spam\n7d Fraud", `name="statusQueryEnabled" value="true" checked`)
+	other := again.form()
+	other.Set("friendLimit", "0")
+	b.post(path, other).want(t, http.StatusConflict, "Friends per user: 0 instead of 1,000", "3 users have more now.")
+	if !strings.Contains(asked.body, `formaction="/console/language?`) {
+		t.Error("another language would lose what was typed")
+	}
+
+	// Another operator changes a setting while the question is open.
+	_, err := s.apps.Set(t.Context(), s.prod.Key, map[string]string{"name": "theirs"}, setup)
+	s.check(err)
+	stale := b.post(path, asked.form())
+	stale.want(t, http.StatusConflict, `id="name-error" role="alert"`, "Save them anyway")
+	form = stale.form()
+	form.Set("banPresets", asked.form().Get("banPresets")) // form does not read text areas
+	b.post(path, form).wantRedirect(t, path)
+	want := models.DefaultAppSettings()
+	want.StatusQueryEnabled, want.FriendLimit, want.BlocklistLimit, want.WhitelistLimit = true, 1, 1, 5000
+	want.StatusSubscriptionLimit, want.DeviceLimit, want.FriendRequestDailyLimit = 0, 3, 9
+	if got := s.appNow(s.prod); got.Settings != want || got.Name != "renamed" || got.BanPresets != "3h Spam\n7d Fraud" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// appNow returns the app as it is stored.
+func (s *site) appNow(app *models.App) *models.App {
+	s.t.Helper()
+	now, err := s.deps.Apps.ByKey(context.Background(), app.Key)
+	s.check(err)
+	return now
 }
 
 func TestEndpoint_AsksBeforeItReplacesAnotherChange(t *testing.T) {

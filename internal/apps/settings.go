@@ -148,10 +148,10 @@ func (e *Stale) Error() string {
 	return "changed by others: " + strings.Join(slices.Sorted(maps.Keys(e.Now)), ", ")
 }
 
-// Check returns the refusals of new values for settings of the app by the names of the settings. It
-// finds all that Set would refuse, except for a name that another app has.
-func Check(app *models.App, values map[string]string) map[string]*fault.Error {
-	refused := map[string]*fault.Error{}
+// Check returns the app as it would be with new values for settings, and their refusals by the names
+// of the settings. It finds all that Set would refuse, except for a name that another app has.
+func Check(app *models.App, values map[string]string) (changed *models.App, refused map[string]*fault.Error) {
+	refused = map[string]*fault.Error{}
 	add := func(err error) {
 		if refusal, ok := fault.As(err); ok && refusal.Field() != nil {
 			refused[*refusal.Field()] = refusal
@@ -171,7 +171,7 @@ func Check(app *models.App, values map[string]string) map[string]*fault.Error {
 	if _, given := values["registeredUserLimit"]; given && refused["registeredUserLimit"] == nil {
 		add(checkUserLimit(&after))
 	}
-	return refused
+	return &after, refused
 }
 
 // Change is like Set for a caller that has read the values in loaded: if a setting that it changes no
