@@ -59,7 +59,7 @@ func runStart(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 		{
 			Work: "start to the first response, empty SQLite", Goal: "≤ 500 ms", Met: kit.AtMost(kit.Median(rounds, ours, took), float64(500*time.Millisecond)),
 			Ours: kit.Millis(kit.Median(rounds, ours, took)), Floor: kit.Millis(kit.Median(rounds, theFloor, took)),
-			Note: "with migrations, the first operator and two demo apps",
+			Note: "with migrations and the first operator",
 		},
 		{
 			Work: "memory after the start, idle", Goal: "≤ 60 MB", Met: kit.AtMost(memory[ours], 60e6),

@@ -81,6 +81,7 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	status := -1
 	parser, err := kong.New(&root,
 		kong.Name("rollcall"),
+		kong.Vars{"defaultDatabaseURL": defaultDatabaseURL},
 		kong.Description("The user service of an instant-messaging platform."),
 		kong.Writers(streams.Out, streams.Err),
 		kong.Exit(func(code int) { status = code }), // after --help

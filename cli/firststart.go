@@ -20,13 +20,14 @@ const firstOperator = "admin"
 // startActor is the actor in the audit for everything that a first start creates.
 var startActor = models.Actor{Name: "first start"}
 
-// firstStart creates the first operator if there is no operator, and two apps to try things out if
-// there is no app. Each is printed before it is committed, so that a start whose output is lost
+// firstStart creates the first operator if there is no operator and, for a demo, two apps to try
+// things out if there is no app. Each is printed before it is committed, so that a start whose output is lost
 // creates nothing. If nodes start together on an empty database, one of them creates each; the
 // others find the name taken.
 type firstStart struct {
 	apps      *apps.Service
 	operators *operators.Service
+	demo      bool
 	out       io.Writer
 
 	made            bool   // something was created and printed
@@ -43,6 +44,9 @@ func (f *firstStart) run(ctx context.Context, password string) error {
 		if err := f.makeOperator(ctx, password); err != nil {
 			return fmt.Errorf("creating the first operator: %w", passwordError(err))
 		}
+	}
+	if !f.demo {
+		return nil
 	}
 	list, err := f.apps.List(ctx)
 	if err != nil || len(list) > 0 {

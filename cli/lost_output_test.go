@@ -121,7 +121,7 @@ func TestFirstStart_LostOutput(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
 		defer stop()
 		var errs bytes.Buffer
-		status := Run(ctx, []string{"serve", "--database-url", url, "--listen", "127.0.0.1:0", "--ops-listen="},
+		status := Run(ctx, []string{"serve", "--database-url", url, "--listen", "127.0.0.1:0", "--ops-listen=", "--demo=on"},
 			Streams{In: strings.NewReader(""), Out: out, Err: &errs})
 		if status != exitFailure || ctx.Err() != nil || !strings.Contains(errs.String(), "; nothing was changed") {
 			t.Fatalf("%s: status %d, %q", name, status, errs.String())

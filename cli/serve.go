@@ -84,7 +84,7 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 		return err
 	}
 	defer open.Close()
-	first := &firstStart{apps: n.Apps, operators: n.Operators, out: streams.Out}
+	first := &firstStart{apps: n.Apps, operators: n.Operators, demo: c.demo(s.DatabaseURL), out: streams.Out}
 	if err := first.run(ctx, c.AdminPassword); err != nil {
 		return err
 	}

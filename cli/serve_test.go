@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -26,7 +27,7 @@ type server struct {
 
 var served = regexp.MustCompile(`"url":"(http://[^"]+)"`)
 
-// start runs `serve` on free ports and waits until it listens.
+// start runs `serve` on free ports, with the apps of a demo, and waits until it listens.
 func start(t *testing.T, url string, args ...string) *server {
 	t.Helper()
 	return startWith(t, Streams{}, url, args...)
@@ -37,7 +38,7 @@ func startWith(t *testing.T, streams Streams, url string, args ...string) *serve
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	n := &server{t: t, stop: stop, status: make(chan int, 1)}
-	args = append([]string{"serve", "--database-url", url, "--listen", "127.0.0.1:0", "--ops-listen="}, args...)
+	args = append([]string{"serve", "--database-url", url, "--listen", "127.0.0.1:0", "--ops-listen=", "--demo=on"}, args...)
 	streams.In, streams.Err = strings.NewReader(""), &n.err
 	if streams.Out == nil {
 		streams.Out = &n.out
@@ -170,6 +171,33 @@ func TestFirstStart(t *testing.T) {
 			t.Errorf("the second start prints:\n%s", banner)
 		}
 	})
+}
+
+// A database that is named may be one of production, whose log is stored.
+func TestFirstStart_CreatesAppsForADemoOnly(t *testing.T) {
+	for name, test := range map[string]struct {
+		database string // "" for the default
+		demo     string
+		want     bool
+	}{
+		"the default database":      {demo: "auto", want: true},
+		"the default database, off": {demo: "off"},
+		"a database by name":        {database: testenv.SQLiteURL(t), demo: "auto"},
+		"a database by name, on":    {database: testenv.SQLiteURL(t), demo: "on", want: true},
+	} {
+		t.Chdir(t.TempDir())
+		n := start(t, cmp.Or(test.database, defaultDatabaseURL), "--demo="+test.demo)
+		banner := n.banner()
+		if got := strings.Contains(banner, "App secret"); got != test.want {
+			t.Errorf("%s: apps are created: %t\n%s", name, got, banner)
+		}
+		if !strings.Contains(banner, "Password ") {
+			t.Errorf("%s: the operator's password is not printed:\n%s", name, banner)
+		}
+		if status := n.end(); status != 0 {
+			t.Errorf("%s: status %d", name, status)
+		}
+	}
 }
 
 func TestNodesThatStartTogether(t *testing.T) {

@@ -16,10 +16,13 @@ import (
 	"rollcall/internal/redis"
 )
 
+// defaultDatabaseURL is the default of ROLLCALL_DATABASE_URL: the embedded database.
+const defaultDatabaseURL = "sqlite:rollcall.db"
+
 // settings are the settings of all commands. Each is a flag or in the environment; the flag takes
 // precedence.
 type settings struct {
-	DatabaseURL string   `env:"ROLLCALL_DATABASE_URL" secret:"" default:"sqlite:rollcall.db" help:"sqlite:PATH, mysql://user:password@host:3306/name?tls=true, or mysql://user@unix(/path/to.sock)/name (${env})."`
+	DatabaseURL string   `env:"ROLLCALL_DATABASE_URL" secret:"" default:"${defaultDatabaseURL}" help:"sqlite:PATH, mysql://user:password@host:3306/name?tls=true, or mysql://user@unix(/path/to.sock)/name (${env})."`
 	DatabaseKey string   `env:"ROLLCALL_DATABASE_KEY" secret:"" help:"Keys of at least 32 characters, separated by commas: the first encrypts the secrets in the database, all decrypt them; without it, they are not encrypted (${env})."`
 	DatabaseTLS tlsFiles `embed:"" prefix:"database-tls-" envprefix:"ROLLCALL_DATABASE_TLS_"`
 	LogLevel    string   `env:"ROLLCALL_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error (${env})."`
@@ -77,6 +80,7 @@ type serveSettings struct {
 	RedisURL           string        `env:"ROLLCALL_REDIS_URL" secret:"" help:"redis://user:password@host:6379/0, or rediss://…, for several nodes on one database; without it there is one node (${env})."`
 	RedisTLS           tlsFiles      `embed:"" prefix:"redis-tls-" envprefix:"ROLLCALL_REDIS_TLS_"`
 	AdminPassword      string        `env:"ROLLCALL_ADMIN_PASSWORD" secret:"" help:"The first operator's password, first start only; generated unless given (${env})."`
+	Demo               string        `env:"ROLLCALL_DEMO" default:"auto" enum:"auto,on,off" help:"Whether the first start creates two apps for a trial, and prints their secrets: on, off, or auto: on the embedded default database (${env})."`
 	PingInterval       time.Duration `env:"ROLLCALL_PING_INTERVAL" default:"25s" help:"How often WebSockets are pinged and event streams get a comment; below the idle time-out of every proxy (${env})."`
 	HeartbeatTimeout   time.Duration `env:"ROLLCALL_HEARTBEAT_TIMEOUT" default:"400s" help:"How long a device may be silent (${env})."`
 	SubscriptionLinger time.Duration `env:"ROLLCALL_STATUS_SUBSCRIPTION_LINGER" name:"status-subscription-linger" default:"400s" help:"How long status subscriptions outlive the user's last device (${env})."`
@@ -174,6 +178,11 @@ func isOrigin(text string) bool {
 	u, err := url.Parse(text)
 	// A * in a host would look like a pattern, and patterns do not exist.
 	return err == nil && u.Scheme != "" && u.Host != "" && text == u.Scheme+"://"+u.Host && !strings.Contains(text, "*")
+}
+
+// demo reports whether the first start on the database creates apps for a trial.
+func (s *serveSettings) demo(databaseURL string) bool {
+	return s.Demo == "on" || s.Demo == "auto" && databaseURL == defaultDatabaseURL
 }
 
 // redisTLS returns the files for the connections to Redis.

@@ -145,7 +145,7 @@ for (const { name, create, skip } of databases) {
     before(async () => {
       tour = await readTour();
       server = await Server.create(create);
-      await server.start();
+      await server.start({ ROLLCALL_DEMO: 'on' });
       example = await serveExample();
       browser = await launch();
     });
