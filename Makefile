@@ -106,6 +106,17 @@ fuzz: ## runs every fuzz target for FUZZTIME=20s, or those that match TARGET=nam
 test-engines: ## the tests on engines that `make test` lacks: a Galera cluster of three members
 	ROLLCALL_TEST_ENGINES=1 $(GO) test -timeout 10m -run '^TestGalera' -count=1 -v ./cli
 
+.PHONY: image
+image: ## builds the image `rollcall` with buildah, or with IMAGE_BUILDER="docker build"
+	rm -rf $(BUILD)/image && mkdir -p $(BUILD)/image/data
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $(BUILD)/image/rollcall .
+	cp /etc/ssl/certs/ca-certificates.crt $(BUILD)/image/
+	$(or $(IMAGE_BUILDER),buildah build) -f deploy/Containerfile -t rollcall:latest $(BUILD)/image
+
+.PHONY: test-deploy
+test-deploy: ## the tests of deploy/ that `make test` lacks: the image, Kubernetes, Compose, systemd and Caddy
+	scripts/test-deploy
+
 .PHONY: pictures
 pictures: deps build ## takes the pictures of the console and of the example chat for README and docs
 	$(GO) build -o $(BUILD)/ ./internal/testenv/cmd/withservers
