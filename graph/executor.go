@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -16,6 +17,7 @@ import (
 	"rollcall/graph/generated"
 	"rollcall/graph/selection"
 	"rollcall/graph/stream"
+	"rollcall/internal/trusted"
 )
 
 // Options configure the execution of operations.
@@ -100,13 +102,19 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 	}
 }
 
-// CheckDocument returns the first error if a document cannot be parsed, is too large or does not fit the
-// schema.
-func (e *Executor) CheckDocument(text string) error {
-	if _, errs := e.documents.parse(text); len(errs) > 0 {
-		return errs[0]
+// CheckDocument returns the operations of a document, or the first error if it cannot be parsed, is too
+// large or does not fit the schema.
+func (e *Executor) CheckDocument(text string) ([]trusted.Operation, error) {
+	doc, errs := e.documents.parse(text)
+	if len(errs) > 0 {
+		return nil, errs[0]
 	}
-	return nil
+	list := make([]trusted.Operation, len(doc.tree.Operations))
+	for i, op := range doc.tree.Operations {
+		// The names are parts of a copy of the whole text.
+		list[i] = trusted.Operation{Kind: string(op.Operation), Name: strings.Clone(op.Name)}
+	}
+	return list, nil
 }
 
 // CreateOperationContext parses and checks an operation. A document that is too large is refused

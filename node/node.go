@@ -23,7 +23,6 @@ import (
 	"rollcall/graph"
 	"rollcall/graph/auth"
 	"rollcall/graph/transport"
-	"rollcall/graph/trusted"
 	"rollcall/internal/appconnections"
 	"rollcall/internal/bus"
 	"rollcall/internal/clientaddr"
@@ -35,6 +34,7 @@ import (
 	"rollcall/internal/retention"
 	"rollcall/internal/sealed"
 	"rollcall/internal/token"
+	"rollcall/internal/trusted"
 	"rollcall/internal/vitals"
 	"rollcall/management"
 )

@@ -12,9 +12,9 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"rollcall/graph/auth"
-	"rollcall/graph/trusted"
 	"rollcall/internal/outage"
 	"rollcall/internal/presence/status"
+	"rollcall/internal/trusted"
 	"rollcall/models"
 )
 

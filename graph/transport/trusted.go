@@ -7,8 +7,8 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"rollcall/graph/auth"
-	"rollcall/graph/trusted"
 	"rollcall/internal/fault"
+	"rollcall/internal/trusted"
 )
 
 // Trusted documents are those that operators have stored on the server for an app, from the builds
@@ -39,13 +39,17 @@ func (s *Server) findTrusted(ctx context.Context, params *graphql.RawParams) (fo
 	}
 	switch restricted := docs != nil && auth.From(ctx).Kind == auth.User; {
 	case named:
-		if params.Query, found = docs.Text(id); !found {
-			refused = trustedNotFound
+		doc := docs.ByID(id)
+		if doc == nil {
+			return false, trustedNotFound
 		}
+		params.Query, found = doc.Text, true
 	case params.Query == "":
 		// Apollo's protocol, with the hash as the ID. A client that sent only a hash must learn that
 		// the server does not know it, as without trusted documents.
-		if params.Query, found = docs.Text(extensionHash(params.Extensions[persistedExtension])); !found && restricted {
+		if doc := docs.ByID(extensionHash(params.Extensions[persistedExtension])); doc != nil {
+			params.Query, found = doc.Text, true
+		} else if restricted {
 			refused = persistedQueryNotFound
 		}
 	case restricted && !docs.Contains(params.Query):

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/graph/trusted"
+	"rollcall/internal/trusted"
 )
 
 // trust makes the app with that key trust the documents.
@@ -23,7 +23,7 @@ func (w *world) trust(app string, documents map[string]string) {
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		w.t.Fatal(err)
 	}
-	w.server.cfg.Trusted, err = trusted.Open(path, func(string) error { return nil }, slog.New(slog.DiscardHandler))
+	w.server.cfg.Trusted, err = trusted.Open(path, func(string) ([]trusted.Operation, error) { return nil, nil }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		w.t.Fatal(err)
 	}

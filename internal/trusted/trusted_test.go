@@ -2,9 +2,11 @@ package trusted
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,12 +23,20 @@ func write(t *testing.T, path, content string) {
 	}
 }
 
-// check refuses documents that begin with "bad".
-func check(document string) error {
+// check refuses documents that begin with "bad". Its operation has the document as its name.
+func check(document string) ([]Operation, error) {
 	if strings.HasPrefix(document, "bad") {
-		return errors.New("it is bad")
+		return nil, errors.New("it is bad")
 	}
-	return nil
+	return []Operation{{"query", document}}, nil
+}
+
+// text returns the text of the document with that ID.
+func text(docs *Documents, id string) (text string, ok bool) {
+	if doc := docs.ByID(id); doc != nil {
+		return doc.Text, true
+	}
+	return "", false
 }
 
 var discard = slog.New(slog.DiscardHandler)
@@ -48,10 +58,25 @@ func TestOpen_Folder(t *testing.T) {
 		{"two", "a", "{ me { name } }"}, {"two", "b", "{ b }"}, {"two", "c", "{ c }"},
 		{"none", "a", ""}, {"three", "a", ""}, {"README", "a", ""},
 	} {
-		text, ok := s.For(c.app).Text(c.id)
-		if text != c.text || ok != (c.text != "") || c.text != "" && !s.For(c.app).Contains(c.text) {
-			t.Errorf("%s, %s: %q, %t; want %q", c.app, c.id, text, ok, c.text)
+		got, ok := text(s.For(c.app), c.id)
+		if got != c.text || ok != (c.text != "") || c.text != "" && !s.For(c.app).Contains(c.text) {
+			t.Errorf("%s, %s: %q, %t; want %q", c.app, c.id, got, ok, c.text)
 		}
+	}
+	two := s.For("two")
+	var ids, files []string
+	for _, doc := range two.All {
+		ids = append(ids, doc.ID+" "+filepath.Base(doc.File))
+	}
+	for _, f := range two.Files {
+		files = append(files, fmt.Sprintf("%s %d", filepath.Base(f.Path), f.Documents))
+	}
+	// In the order of the names of operations, which are the texts.
+	if want := []string{"b x.json", "c x.json", "a web.json"}; !slices.Equal(ids, want) {
+		t.Errorf("the documents are %q, want %q", ids, want)
+	}
+	if want := []string{"x.json 2", "web.json 2"}; !slices.Equal(files, want) {
+		t.Errorf("the files are %q, want %q", files, want)
 	}
 	if s.For("none") == nil || s.For("three") != nil || s.For("one").Contains("{ b }") {
 		t.Error("apps are confused")
@@ -65,8 +90,8 @@ func TestOpen_File(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text, _ := s.For("one").Text("a"); text != "{ a }" {
-		t.Errorf("the document is %q", text)
+	if got, _ := text(s.For("one"), "a"); got != "{ a }" {
+		t.Errorf("the document is %q", got)
 	}
 	var none *Store
 	if none.For("one") != nil {
@@ -118,19 +143,38 @@ func TestRun_FollowsTheFiles(t *testing.T) {
 		for _, step := range []struct {
 			name, content string
 			a, b          bool
+			wrong         string
 		}{
-			{"another document", `{"a": "{ a }", "b": "{ b }"}`, true, true},
-			{"a bad file", `{"b": "bad"}`, true, true},
-			{"no JSON", `{`, true, true},
-			{"one document removed", `{"b": "{ b }", "c": "{ c }"}`, false, true},
+			{"another document", `{"a": "{ a }", "b": "{ b }"}`, true, true, ""},
+			{"a bad file", `{"b": "bad"}`, true, true, "it is bad"},
+			{"no JSON", `{`, true, true, "JSON"},
+			{"no file", "", true, true, "has none"},
+			{"the file again", `{"a": "{ a }", "b": "{ b }"}`, true, true, ""},
+			{"one document removed", `{"b": "{ b }", "c": "{ c }"}`, false, true, ""},
 		} {
-			write(t, path, step.content)
+			before := s.Status()
+			if step.content == "" {
+				if err := os.Remove(path); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				write(t, path, step.content)
+			}
 			time.Sleep(2 * checkInterval)
 			synctest.Wait()
-			_, a := s.For("one").Text("a")
-			_, b := s.For("one").Text("b")
+			_, a := text(s.For("one"), "a")
+			_, b := text(s.For("one"), "b")
 			if a != step.a || b != step.b {
 				t.Errorf("%s: a %t, b %t", step.name, a, b)
+			}
+			now := s.Status()
+			switch {
+			case step.wrong == "" && (now.Err != nil || !now.ReadAt.After(before.ReadAt)):
+				t.Errorf("%s: %+v, want no error and a later time", step.name, now)
+			case step.wrong != "" && (now.Err == nil || !strings.Contains(now.Err.Error(), step.wrong) || now.ReadAt != before.ReadAt):
+				t.Errorf("%s: %+v, want the error %q and the earlier time", step.name, now, step.wrong)
+			case before.Err != nil && now.Err != nil && now.FailedAt != before.FailedAt:
+				t.Errorf("%s: the time of the failure moved from %s to %s", step.name, before.FailedAt, now.FailedAt)
 			}
 		}
 	})
