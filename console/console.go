@@ -27,6 +27,7 @@ import (
 	"rollcall/internal/relations"
 	"rollcall/internal/sealed"
 	"rollcall/internal/subscriptions"
+	"rollcall/internal/trusted"
 	"rollcall/internal/users"
 	"rollcall/internal/vitals"
 	"rollcall/internal/webhooks"
@@ -191,7 +192,7 @@ type Presence interface {
 	DisconnectAll(ctx context.Context, acc status.Account) (int, error)
 }
 
-// Deps are the dependencies of the console. All fields are required. The interfaces are those that
+// Deps are the dependencies of the console. All fields are required unless they say otherwise. The interfaces are those that
 // tests replace.
 type Deps struct {
 	Operators     Operators
@@ -207,6 +208,8 @@ type Deps struct {
 	Figures     *figures.Recorder
 	Node        *vitals.Node
 	Jobs        *jobs.Service
+	// Trusted has the documents to which apps restrict their users. If nil, no app does.
+	Trusted *trusted.Store
 	// Health returns the state of the service as this node sees it. It must not block.
 	Health func() vitals.Health
 	// Sealed keeps what operators may read once or for a short time.

@@ -88,6 +88,33 @@ func (l *locale) count(key string, n int) (string, error) {
 	return l.text(key+".other", "n", n)
 }
 
+// emptyState is what a page shows in place of an empty list.
+type emptyState struct {
+	// Title says what is empty, and Next what to do.
+	Title, Next string
+	// Path is where the visitor can do that, and Label what the link says. Path is "" if there is no
+	// such page, or the visitor may not use it.
+	Path, Label string
+}
+
+// empty returns the state with the texts key and key.next, and with the link of that text. If path is
+// "" and there is a text key.viewer, that is what to do. args are as in text.
+func (l *locale) empty(key, path, label string, args ...any) (e emptyState, err error) {
+	if e.Title, err = l.text(key, args...); err != nil {
+		return e, err
+	}
+	next := key + ".next"
+	if viewer := key + ".viewer"; path == "" && l.has(viewer) {
+		next = viewer
+	}
+	if e.Next, err = l.text(next, args...); err != nil || path == "" {
+		return e, err
+	}
+	e.Path = path
+	e.Label, err = l.text(label)
+	return e, err
+}
+
 // display formats a value for a text. Numbers are grouped, as in 12,345, which is usual in both
 // languages.
 func display(value any) string {

@@ -39,6 +39,7 @@ func parsePages(locales []*locale, files *assets) (*pages, error) {
 		layout := template.New(layoutFile).Option("missingkey=error").Funcs(template.FuncMap{
 			"t":     l.text,
 			"n":     l.count,
+			"empty": l.empty,
 			"num":   display,
 			"lang":  func() string { return l.tag },
 			"asset": files.address,

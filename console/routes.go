@@ -104,6 +104,8 @@ var routes = []route{
 	{"GET /console/apps/{key}/deactivated", viewers, showStates(deactivatedList)},
 	{"GET /console/apps/{key}/settings", viewers, (*console).showSettings},
 	{"POST /console/apps/{key}/settings", admins, (*console).saveSettings},
+	{"GET /console/apps/{key}/settings/trusted-documents", viewers, (*console).listTrusted},
+	{"GET /console/apps/{key}/settings/trusted-documents/document", viewers, (*console).showTrusted},
 	{"GET /console/apps/{key}/rotate-secret", admins, (*console).askRotateSecret},
 	{"POST /console/apps/{key}/rotate-secret", confirmed, (*console).rotateSecret},
 	{"GET /console/apps/{key}/disable", admins, (*console).askDisableApp},

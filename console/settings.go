@@ -18,6 +18,11 @@ type settingsPage struct {
 	App        appRow
 	Path       string
 	RotatePath string
+	// TrustedPath is the page of the app's trusted documents, and TrustedCount their number. Restricted
+	// is true if users may send no others.
+	TrustedPath  string
+	TrustedCount int
+	Restricted   bool
 	// PreviousEnds is when the previous secret ends, or nil if it has ended.
 	PreviousEnds *models.Time
 	// Name and Edition are the values of the form.
@@ -111,7 +116,7 @@ func (c *console) showSettings(v *visit) error {
 func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
 	set := app.Settings
 	p := &settingsPage{
-		App: c.appRow(v, app), Path: settingsPath(app), RotatePath: appPath(app) + "/rotate-secret",
+		App: c.appRow(v, app), Path: settingsPath(app), RotatePath: appPath(app) + "/rotate-secret", TrustedPath: trustedPath(app),
 		PreviousEnds: c.previousEnds(app), Name: app.Name, Edition: string(app.Edition), May: v.rights(),
 		Switches: []switchField{
 			{"statusQueryEnabled", set.StatusQueryEnabled},
@@ -131,6 +136,7 @@ func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
 			{"friendRequestDailyLimit", strconv.Itoa(set.FriendRequestDailyLimit), 0, apps.MaxDailyRequests},
 		},
 	}
+	p.TrustedCount, p.Restricted = c.trustedCount(app)
 	p.offerUserLimit()
 	p.Loaded = p.values()
 	return p

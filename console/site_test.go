@@ -444,7 +444,8 @@ func (b *browser) finish(a *answer) *answer {
 // lacking returns the status of those paths of routes that have nothing to show, and 0 for others.
 func lacking(path string) int {
 	switch {
-	case strings.HasSuffix(path, "nowhere"), strings.HasSuffix(path, "/sso"), path == SSOCallback: // SSO is off
+	case strings.HasSuffix(path, "nowhere"), strings.HasSuffix(path, "/sso"), path == SSOCallback, // SSO is off
+		strings.HasSuffix(path, "/trusted-documents/document"): // without an ID
 		return http.StatusNotFound
 	case strings.HasPrefix(path, shownPath), strings.HasPrefix(path, Root+"confirm/"):
 		return http.StatusGone

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { AppServer, eventStream } from './lib/api.mjs';
 import { launch, Operator } from './lib/browser.mjs';
@@ -7,7 +9,10 @@ import { Connection } from './lib/socket.mjs';
 import { until } from './lib/wait.mjs';
 
 /** Names in the messages of pages that are not elsewhere on the page. */
-const names = ['member', 'busy', 'sam', 'new', 'admin', 'nobody', 'Shown', 'Chat in development'];
+const names = ['member', 'busy', 'sam', 'new', 'admin', 'nobody', 'Shown', 'Chat in development', 'json'];
+
+/** The ID of a trusted document. */
+const documentID = '5d0a1c'.repeat(10);
 
 /**
  * A walk through all pages and all responses, by one operator in one language and theme. The
@@ -119,13 +124,17 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     test(`${language}, ${colorScheme}`, async (t) => {
       const server = await Server.create();
       t.after(() => server.remove());
-      await server.start();
+      const trusted = join(server.folder, 'trusted');
+      await mkdir(trusted);
+      await writeFile(join(trusted, 'other.json'), '{}');
+      await server.start({ ROLLCALL_TRUSTED_DOCUMENTS: trusted });
       const operator = await Operator.arrive(browser, server, { colorScheme, locale: language });
       const walk = new Walk(server, operator, { language, colorScheme });
       await operator.context.addCookies([{ name: 'rollcall_language', value: 'en', url: `${server.url}/console/` }]);
       await beforeLogin(walk);
       await emptyConsole(walk);
       const world = await populate(server);
+      await writeFile(join(trusted, `${world.production.key}.json`), JSON.stringify({ [documentID]: 'query Me { me { id name } }' }));
       await appPages(walk, world);
       await userPages(walk, world);
       await connections(walk, world);
@@ -303,11 +312,16 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     assert.match(await stream.text, /an operator has closed the connection/);
   }
 
-  async function settingsAndPermission(walk, { root, app }) {
+  async function settingsAndPermission(walk, { root, app, production }) {
     // One obstacle behind another, in an app in which only friends may message each other.
     await app.send('mutation { setWhitelistEnabled(input: { userIds: ["member-2"], enabled: true }) { results { outcome } } addToBlocklist(input: { userId: "member-2", targetIds: ["member-3"] }) { results { outcome } } }');
+    const trusted = `/console/apps/${production.key}/settings/trusted-documents`;
     await walk.visit([
       ['settings', `${root}/settings`],
+      ['trusted-none', `${root}/settings/trusted-documents`],
+      ['trusted', trusted],
+      ['trusted-not-found', `${trusted}?q=member`],
+      ['trusted-document', `${trusted}/document?id=${documentID}`],
       ['rotate-secret', `${root}/rotate-secret`],
       ['permission', `${root}/permission`],
       ['permission-allowed', `${root}/permission?from=member-2&to=member-1`],

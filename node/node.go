@@ -232,6 +232,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		Figures:        n.Figures,
 		Node:           n.vitals,
 		Jobs:           n.Jobs,
+		Trusted:        n.trusted,
 		Health:         n.vitals.Health,
 		Sealed:         sealed.New(cfg.DB, cfg.Clock),
 		Logger:         cfg.Logger,
