@@ -102,7 +102,7 @@ func (c *console) changePassword(v *visit) error {
 func (c *console) changeOwnPassword(v *visit) (f passwordForm, status int, err error) {
 	next := v.r.PostFormValue("password")
 	if next != v.r.PostFormValue("again") {
-		return passwordForm{Errors: faults{"again": "wrong.again.same"}}, http.StatusUnprocessableEntity, nil
+		return passwordForm{Errors: faultOf("again", "wrong.again.same")}, http.StatusUnprocessableEntity, nil
 	}
 	device, err := c.Operators.ChangePassword(v.r.Context(), v.operator, v.session, v.r.PostFormValue("current"), next, c.actor(v))
 	var refusal *fault.Error
@@ -110,7 +110,7 @@ func (c *console) changeOwnPassword(v *visit) (f passwordForm, status int, err e
 		return passwordForm{Errors: faultsOf(v, refusal)}, http.StatusUnprocessableEntity, nil
 	}
 	if refusal != nil && refusal.Code == fault.RateLimited {
-		return passwordForm{Errors: faults{"current": "login.throttled"}, WaitSeconds: retryAfter(v, refusal)}, http.StatusTooManyRequests, nil
+		return passwordForm{Errors: faultOf("current", "login.throttled"), WaitSeconds: retryAfter(v, refusal)}, http.StatusTooManyRequests, nil
 	}
 	if err != nil {
 		return f, 0, err

@@ -117,8 +117,8 @@ func (c *console) createKey(v *visit) error {
 	key, text, err := c.Operators.CreateKey(v.r.Context(), v.operator, operators.NewKey{Name: p.Name, Lifetime: p.lifetime(), Grant: grant}, c.actor(v))
 	if refusal := refusalOf(err); refusal != nil {
 		p.Form.Errors = faultsOf(v, refusal)
-		if p.Form.Errors["name"] == "wrong.name.unique" { // which is about names of operators
-			p.Form.Errors["name"] = "wrong.key.unique"
+		if p.Form.Errors["name"].Key == "wrong.name.unique" { // which is about names of operators
+			p.Form.Errors.set("name", "wrong.key.unique")
 		}
 		return c.render(v, http.StatusUnprocessableEntity, "api_key_new", p)
 	}

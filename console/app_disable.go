@@ -12,9 +12,9 @@ import (
 type appQuestion struct {
 	question
 	App appRow
-	// Typed is what was typed as the name of the app, and Wrong is true if it is not its name.
-	Typed string
-	Wrong bool
+	// Typed is what was typed as the name of the app.
+	Typed  string
+	Errors faults
 }
 
 // appQuestion returns a question about the app. fits is true if there is something to do.
@@ -28,8 +28,11 @@ func (c *console) appQuestion(v *visit, fits, danger bool) appQuestion {
 // readName reads the typed name of the app, and reports whether it is right.
 func (q *appQuestion) readName(v *visit) bool {
 	q.Typed = strings.TrimSpace(v.r.PostFormValue("name"))
-	q.Wrong = q.Typed != strings.TrimSpace(q.App.Name)
-	return !q.Wrong
+	if q.Typed == strings.TrimSpace(q.App.Name) {
+		return true
+	}
+	q.Errors = faultOf("name", "app.type.wrong")
+	return false
 }
 
 // askDisableApp shows what it means to disable the app.

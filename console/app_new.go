@@ -54,7 +54,7 @@ func (c *console) createApp(v *visit) error {
 		if field == "name" {
 			text = "settings.wrong." + rule
 		}
-		p.Errors = faults{field: text}
+		p.Errors = faultOf(field, text)
 		return c.render(v, http.StatusUnprocessableEntity, "app_new", p)
 	}
 	if err != nil {

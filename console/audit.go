@@ -31,9 +31,8 @@ type auditPage struct {
 	KeptDays int
 	// From and Until are the first and the last day, both inclusive.
 	From, Until string
-	// WrongField is "from" or "until" if that day is malformed or the days are out of order, and
-	// Wrong is the text that explains it.
-	WrongField, Wrong string
+	// Errors are what is wrong with "from" or "until": the day is malformed, or they are out of order.
+	Errors faults
 	// Apps and Actions are the choices.
 	Apps    []*models.App
 	Actions []string
@@ -63,24 +62,13 @@ func (p auditPage) Filtered() bool {
 	return p.App+p.Actor+p.Action+p.Target+p.Text+p.From+p.Until != ""
 }
 
-// dayField is a day field of the filter.
-type dayField struct {
-	Name, Value string
-	// Wrong is the text that explains what is wrong with the day, or "" if it is valid.
-	Wrong string
-}
-
 // Days returns the day fields. It leaves out the value of a malformed day, because a date field in
 // a browser cannot show it.
-func (p auditPage) Days() []dayField {
-	days := []dayField{{Name: "from", Value: p.From}, {Name: "until", Value: p.Until}}
-	for i := range days {
-		d := &days[i]
-		if d.Name == p.WrongField {
-			d.Wrong = p.Wrong
-		}
-		if d.Wrong == wrongDay {
-			d.Value = ""
+func (p auditPage) Days() []formField {
+	days := []formField{{"from", p.From}, {"until", p.Until}}
+	for i, d := range days {
+		if p.Errors[d.Name].Key == wrongDay {
+			days[i].Value = ""
 		}
 	}
 	return days
@@ -117,7 +105,7 @@ func (c *console) showAudit(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if shown.Wrong != "" {
+	if len(shown.Errors) > 0 {
 		return c.render(v, http.StatusUnprocessableEntity, "audit", shown)
 	}
 	request := pageBothWays(v, auditPerPage)
@@ -138,7 +126,7 @@ func (c *console) showAudit(v *visit) error {
 }
 
 // auditFilter reads the filter from a query or a form, for the page and for the rule. It returns a
-// problem if there is no such app or action. If a day is invalid, the page's Wrong says so.
+// problem if there is no such app or action. If a day is invalid, the page's Errors say so.
 func (c *console) auditFilter(v *visit, values url.Values) (auditPage, audit.Filter, error) {
 	list, err := c.appsOf(v)
 	if err != nil {
@@ -171,7 +159,7 @@ func (c *console) auditFilter(v *visit, values url.Values) (auditPage, audit.Fil
 	if shown.App != "" && filter.App == nil || shown.Action != "" && !slices.Contains(shown.Actions, shown.Action) {
 		return shown, filter, c.notFound(v)
 	}
-	shown.WrongField, shown.Wrong = shown.days(&filter)
+	shown.Errors = shown.days(&filter)
 	return shown, filter, nil
 }
 
@@ -181,9 +169,8 @@ const (
 	wrongOrder = "audit.day.order"
 )
 
-// days parses the days into the filter. If one is invalid, days returns its field and the text that
-// explains why.
-func (p auditPage) days(filter *audit.Filter) (field, wrong string) {
+// days parses the days into the filter, and returns what is wrong with them.
+func (p auditPage) days(filter *audit.Filter) faults {
 	for _, bound := range []struct {
 		field, text string
 		at          *models.Time
@@ -194,14 +181,14 @@ func (p auditPage) days(filter *audit.Filter) (field, wrong string) {
 		}
 		day, err := time.Parse(time.DateOnly, bound.text)
 		if err != nil {
-			return bound.field, wrongDay
+			return faultOf(bound.field, wrongDay)
 		}
 		*bound.at = models.TimeOf(startOfDay(day.AddDate(0, 0, bound.days), zoneOf(p.Zone)))
 	}
 	if filter.From != 0 && filter.Until != 0 && filter.From >= filter.Until {
-		return "until", wrongOrder
+		return faultOf("until", wrongOrder)
 	}
-	return "", ""
+	return nil
 }
 
 // zoneCookie has the name of the reader's time zone. The script sets it; without one, days are in UTC.

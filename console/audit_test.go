@@ -50,7 +50,7 @@ func TestAudit(t *testing.T) {
 			b.get(auditPath+"?until="+day).want(t, http.StatusUnprocessableEntity, `id="until-error" role="alert"`, "!<script>alert", "!36 hours")
 		}
 		b.get(auditPath+"?from=2026-11-21&until=2026-11-20").want(t, http.StatusUnprocessableEntity,
-			`value="2026-11-20" max="9999-12-31" aria-invalid="true"`, `id="until-error" role="alert">The last day is before the first.`,
+			`value="2026-11-20" max="9999-12-31" aria-describedby="until-error" aria-invalid="true"`, `id="until-error" role="alert">The last day is before the first.`,
 			`value="2026-11-21"`, "!Enter actors and targets", "!36 hours")
 		b.get(auditPath+"?app=nothing").want(t, http.StatusNotFound)
 		b.get(auditPath+"?action=nothing").want(t, http.StatusNotFound)

@@ -152,9 +152,9 @@ type bulkPage struct {
 	Search, Show string
 	Count        int
 	Form         banForm
-	// Typed is the number typed to confirm, and Wrong is true if it is not Count.
-	Typed string
-	Wrong bool
+	// Typed is the number typed to confirm.
+	Typed  string
+	Errors faults
 }
 
 // Ban reports whether the question asks for the length and the reason of a ban.
@@ -197,8 +197,10 @@ func actOnMany(a *bulkAction) func(*console, *visit) error {
 			p.Form, work.sentence = readBan(v.r, v.app)
 		}
 		p.Typed = strings.TrimSpace(v.r.PostFormValue("count"))
-		p.Wrong = p.Counted() && !sameNumber(p.Typed, p.Count)
-		if p.Count == 0 || len(p.Form.Errors) > 0 || p.Wrong {
+		if p.Counted() && !sameNumber(p.Typed, p.Count) {
+			p.Errors = faultOf("count", "bulk.count.wrong", "count", p.Count)
+		}
+		if p.Count == 0 || len(p.Form.Errors)+len(p.Errors) > 0 {
 			return c.render(v, http.StatusUnprocessableEntity, "bulk", p)
 		}
 		do := func(ctx context.Context, ids []string) ([]*batch.Result, error) { return a.do(c, ctx, work, ids) }

@@ -16,9 +16,9 @@ type clearPage struct {
 	App appRow
 	// Count is the number of users, which must be typed to confirm.
 	Count int
-	Typed string
-	// Wrong is true if another number was typed.
-	Wrong bool
+	// Typed is what was typed as their number.
+	Typed  string
+	Errors faults
 }
 
 func clearPath(app *models.App) string { return appPath(app) + "/clear" }
@@ -41,7 +41,7 @@ func (c *console) clear(v *visit) error {
 	}
 	p.Typed = strings.TrimSpace(v.r.PostFormValue("count"))
 	if !sameNumber(p.Typed, p.Count) {
-		p.Wrong = true
+		p.Errors = faultOf("count", "bulk.count.wrong", "count", p.Count)
 		return c.render(v, http.StatusUnprocessableEntity, "clear", p)
 	}
 	app, by := p.App.App, c.actor(v)

@@ -26,8 +26,8 @@ type explorerPage struct {
 	explorerToken
 	// Kept is the text of the Headers pane at the time when a token was refused.
 	Kept string
-	// Wrong is the text that explains why there is no token for the user.
-	Wrong string
+	// Errors explain why there is no token for the user.
+	Errors faults
 }
 
 // FindUsers returns the path that finds users of the chosen app by name.
@@ -111,7 +111,7 @@ func (c *console) fillExplorer(v *visit) error {
 	granted, err := c.Users.GrantToken(v.r.Context(), app, p.User, explorerTokenTTL, c.actor(v))
 	var refusal *fault.Error
 	if errors.As(err, &refusal) && tokenRefusals[refusal.Code] != "" {
-		p.Wrong, p.Kept = tokenRefusals[refusal.Code], v.r.PostFormValue("headers")
+		p.Errors, p.Kept = faultOf("user", tokenRefusals[refusal.Code], "user", p.User), v.r.PostFormValue("headers")
 		return c.render(v, http.StatusUnprocessableEntity, "explorer", p)
 	}
 	if err != nil {

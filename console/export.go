@@ -190,7 +190,7 @@ func exportAudit(format string) func(*console, *visit) error {
 		if err != nil {
 			return err
 		}
-		if shown.Wrong != "" {
+		if len(shown.Errors) > 0 {
 			return problem{http.StatusBadRequest, "error.invalid"}
 		}
 		keys := map[int64]string{}

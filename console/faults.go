@@ -7,12 +7,34 @@ import (
 	"rollcall/internal/fault"
 )
 
-// faults are what is wrong with the fields of a form: the key of the text that explains it, by the
-// name of the field. A page embeds them as Errors; its templates use Attrs and Of beside each field.
-type faults map[string]string
+// faults are what is wrong with the fields of a form, by the name of the field. A page embeds them as
+// Errors; its templates use Attrs and Of beside each field.
+type faults map[string]faultText
 
-// fieldFault is what is wrong with one field. Text is "" if nothing is.
-type fieldFault struct{ Field, Text string }
+// faultText is the text that explains what is wrong with a field.
+type faultText struct {
+	// Key is the key of the text, or "" if nothing is wrong. Args are the names and the values in it.
+	Key  string
+	Args []any
+	// Value is shown after the text, or "". It may be what a user or an operator has typed.
+	Value string
+}
+
+// faultOf returns what is wrong with one field alone.
+func faultOf(field, key string, args ...any) faults {
+	f := faults{}
+	f.set(field, key, args...)
+	return f
+}
+
+// set records what is wrong with a field.
+func (f faults) set(field, key string, args ...any) { f[field] = faultText{Key: key, Args: args} }
+
+// fieldFault is what is wrong with one field.
+type fieldFault struct {
+	Field string
+	faultText
+}
 
 // ID returns the ID of the element with the text.
 func (f fieldFault) ID() string { return f.Field + "-error" }
@@ -25,7 +47,7 @@ func (f faults) Of(field string) fieldFault { return fieldFault{field, f[field]}
 // page gets the focus.
 func (f faults) Attrs(field string, hints ...string) template.HTMLAttr {
 	attrs := f.Described(field, hints...)
-	if f[field] != "" {
+	if f[field].Key != "" {
 		attrs += ` aria-invalid="true" autofocus`
 	}
 	return attrs
@@ -33,7 +55,7 @@ func (f faults) Attrs(field string, hints ...string) template.HTMLAttr {
 
 // Described is Attrs for a group of controls, which cannot be wrong or have the focus itself.
 func (f faults) Described(field string, hints ...string) template.HTMLAttr {
-	if f[field] != "" {
+	if f[field].Key != "" {
 		hints = append(hints, f.Of(field).ID())
 	}
 	if len(hints) == 0 {
@@ -51,5 +73,5 @@ func faultsOf(v *visit, refusal *fault.Error) faults {
 	if !v.locale.has(text) {
 		text = "wrong.other"
 	}
-	return faults{field: text}
+	return faultOf(field, text)
 }

@@ -151,7 +151,7 @@ func (c *console) addPasskey(v *visit) error {
 	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
 		// The page has no form for another try: that needs a new confirmation.
 		for field, text := range faultsOf(v, refusal) {
-			if p.Wrong = text; field == "passkey" && text == "wrong.other" {
+			if p.Wrong = text.Key; field == "passkey" && p.Wrong == "wrong.other" {
 				p.Wrong = "wrong.passkey.wrong"
 			}
 		}

@@ -40,6 +40,7 @@ func parsePages(locales []*locale, files *assets) (*pages, error) {
 			"t":     l.text,
 			"n":     l.count,
 			"empty": l.empty,
+			"fault": func(f fieldFault) (string, error) { return l.text(f.Key, f.Args...) },
 			"num":   display,
 			"lang":  func() string { return l.tag },
 			"asset": files.address,

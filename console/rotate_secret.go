@@ -64,7 +64,7 @@ func readOverlap(r *http.Request) (form overlapForm, overlap time.Duration) {
 		Overlap: r.PostFormValue("overlap"),
 		Amount:  strings.TrimSpace(r.PostFormValue("amount")),
 		Unit:    r.PostFormValue("unit"),
-		Errors:  map[string]string{},
+		Errors:  faults{},
 	}
 	minutes, _ := strconv.Atoi(form.Overlap)
 	switch known := slices.ContainsFunc(overlaps, func(l banLength) bool { return l.Minutes == minutes }); {
@@ -72,13 +72,13 @@ func readOverlap(r *http.Request) (form overlapForm, overlap time.Duration) {
 		amount, err := strconv.ParseUint(form.Amount, 10, 16) // more is too long in every unit
 		minutes = int(amount) * unitMinutes[form.Unit]
 		if err != nil || minutes == 0 || time.Duration(minutes)*time.Minute > apps.MaxOverlap {
-			form.Errors["amount"] = "secret.amount.wrong"
+			form.Errors.set("amount", "secret.amount.wrong")
 		}
 	case form.Overlap != noOverlap && !known:
-		form.Errors["overlap"] = "secret.overlap.wrong"
+		form.Errors.set("overlap", "secret.overlap.wrong")
 	case form.Amount != "":
 		// A time that was entered but is not chosen is an error: it must not be ignored.
-		form.Errors["amount"] = "ban.amount.unchosen"
+		form.Errors.set("amount", "ban.amount.unchosen")
 	}
 	return form, time.Duration(minutes) * time.Minute
 }

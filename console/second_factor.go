@@ -68,23 +68,22 @@ type totpPage struct {
 	QR      *qrCode
 	// Required is true if the operator can do nothing else before.
 	Required bool
-	// Wrong is true if the code was wrong.
-	Wrong bool
+	Errors   faults
 }
 
 // Minutes returns for how long the secret can be confirmed.
 func (totpPage) Minutes() int { return int(operators.EnrolmentLifetime.Minutes()) }
 
 func (c *console) showTOTP(v *visit) error {
-	return c.renderTOTP(v, http.StatusOK, false)
+	return c.renderTOTP(v, http.StatusOK, nil)
 }
 
-func (c *console) renderTOTP(v *visit, status int, wrong bool) error {
+func (c *console) renderTOTP(v *visit, status int, wrong faults) error {
 	started, err := c.Operators.StartedTOTP(v.r.Context(), v.operator)
 	if err != nil {
 		return err
 	}
-	p := totpPage{Path: totpPath, Back: accountPath, Started: started, Required: c.mustEnrol(v), Wrong: wrong}
+	p := totpPage{Path: totpPath, Back: accountPath, Started: started, Required: c.mustEnrol(v), Errors: wrong}
 	if _, ok := c.relyingParty(v.r); ok && p.Required {
 		p.PasskeysPath = passkeysPath
 	}
@@ -110,7 +109,7 @@ func (c *console) confirmTOTP(v *visit) error {
 	codes, err := c.Operators.ConfirmTOTP(v.r.Context(), v.operator, v.r.PostFormValue("code"), c.actor(v))
 	var refusal *fault.Error
 	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
-		return c.renderTOTP(v, http.StatusUnprocessableEntity, true)
+		return c.renderTOTP(v, http.StatusUnprocessableEntity, faultOf("code", "wrong.code.setup"))
 	}
 	if err != nil {
 		return err

@@ -38,52 +38,13 @@ type settingsPage struct {
 	Loaded map[string]string
 	// May is what the visitor may do.
 	May rights
-	// Wrong has the text that explains what is wrong with a field, by the names of the settings.
-	Wrong map[string]string
-	// Stale has the present values of the settings that other operators have changed since the form
-	// was loaded. If there are any, the form asks whether to replace them.
-	Stale map[string]string
+	// Errors are what is wrong with fields.
+	Errors faults
+	// Stale is true if the Errors are of the settings that other operators have changed since the form
+	// was loaded. The form then asks whether to replace them.
+	Stale bool
 	// Lowered are limits that the operator has accepted.
 	Lowered []loweredLimit
-}
-
-// fieldNotes are what the form says about one field.
-type fieldNotes struct {
-	Name string
-	// Wrong is the text that explains what is wrong, or "". Min and Max are used in it.
-	Wrong    string
-	Min, Max int
-	// Stale is true if another operator has changed the setting. Now is its value, or the key of a
-	// text if IsKey is true.
-	Stale, IsKey bool
-	Now          string
-}
-
-// Any reports whether there is something to say.
-func (n fieldNotes) Any() bool { return n.Wrong != "" || n.Stale }
-
-// Notes returns what the form says about a field.
-func (p *settingsPage) Notes(name string) fieldNotes {
-	n := fieldNotes{Name: name, Wrong: p.Wrong[name]}
-	for _, l := range p.Limits {
-		if l.Name == name {
-			n.Min, n.Max = l.Min, l.Max
-		}
-	}
-	if n.Now, n.Stale = p.Stale[name]; n.Stale {
-		switch {
-		case name == "edition":
-			n.Now, n.IsKey = "edition."+n.Now, true
-		case name == "friendRequestPolicy":
-			n.Now, n.IsKey = "policy."+n.Now, true
-		case n.Now == "true" || n.Now == "false":
-			n.Now, n.IsKey = "settings.is."+n.Now, name != "name"
-		}
-		if !n.IsKey {
-			n.Now = p.Stale[name]
-		}
-	}
-	return n
 }
 
 // switchField is a setting that is on or off.
@@ -117,7 +78,7 @@ func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
 	set := app.Settings
 	p := &settingsPage{
 		App: c.appRow(v, app), Path: settingsPath(app), RotatePath: appPath(app) + "/rotate-secret", TrustedPath: trustedPath(app),
-		PreviousEnds: c.previousEnds(app), Name: app.Name, Edition: string(app.Edition), May: v.rights(),
+		PreviousEnds: c.previousEnds(app), Errors: faults{}, Name: app.Name, Edition: string(app.Edition), May: v.rights(),
 		Switches: []switchField{
 			{"statusQueryEnabled", set.StatusQueryEnabled},
 			{"friendStatusNotifyEnabled", set.FriendStatusNotifyEnabled},
@@ -227,7 +188,7 @@ func (c *console) saveSettings(v *visit) error {
 	for name, refusal := range refused {
 		p.refuse(v, name, refusal)
 	}
-	if len(p.Wrong) > 0 {
+	if len(p.Errors) > 0 {
 		return c.render(v, http.StatusUnprocessableEntity, "settings", p)
 	}
 	lowered, err := c.loweredLimits(v, after, changed)
@@ -243,7 +204,7 @@ func (c *console) saveSettings(v *visit) error {
 	var stale *apps.Stale
 	if errors.As(err, &stale) {
 		p.Lowered = lowered // which has been accepted
-		p.Stale = stale.Now
+		p.showPresent(v, stale)
 		maps.Copy(p.Loaded, stale.Now) // the next submission replaces what the operator now sees
 		return c.render(v, http.StatusConflict, "settings", p)
 	}
@@ -265,25 +226,43 @@ func (c *console) saveSettings(v *visit) error {
 	return v.redirect(p.Path)
 }
 
+// showPresent shows the present values of settings that other operators have changed.
+func (p *settingsPage) showPresent(v *visit, stale *apps.Stale) {
+	p.Stale = true
+	for name, value := range stale.Now {
+		text := ""
+		switch {
+		case name == "edition":
+			text = "edition." + value
+		case name == "friendRequestPolicy":
+			text = "policy." + value
+		case slices.ContainsFunc(p.Switches, func(s switchField) bool { return s.Name == name }):
+			text = "settings.is." + value
+		}
+		if shown, err := v.locale.text(text); err == nil {
+			value = shown
+		}
+		p.Errors[name] = faultText{Key: "settings.stale.now", Value: value}
+	}
+}
+
 // refuse records what is wrong with a field.
 func (p *settingsPage) refuse(v *visit, field string, refusal *fault.Error) {
 	rule, _ := refusal.Extensions["rule"].(string)
-	text := "settings.wrong." + rule
+	wrong := faultText{Key: "settings.wrong." + rule}
+	limit := slices.IndexFunc(p.Limits, func(l limitField) bool { return l.Name == field })
 	switch {
 	case field == registeredUserLimit && rule == "edition":
-		text = "settings.wrong.unlimited"
+		wrong.Key = "settings.wrong.unlimited"
 	case field == "banPresets":
-		text = "settings.wrong.presets"
+		wrong.Key = "settings.wrong.presets"
 	case rule == "oneof":
-		text = "wrong.choice"
-	case field != "name" && (rule == "number" || rule == "min" || rule == "max"):
-		text = "settings.wrong.limit"
+		wrong.Key = "wrong.choice"
+	case limit >= 0:
+		wrong = faultText{Key: "settings.wrong.limit", Args: []any{"min", p.Limits[limit].Min, "max", p.Limits[limit].Max}}
 	}
-	if !v.locale.has(text) {
-		text = "error.invalid"
+	if !v.locale.has(wrong.Key) {
+		wrong.Key = "wrong.other"
 	}
-	if p.Wrong == nil {
-		p.Wrong = map[string]string{}
-	}
-	p.Wrong[field] = text
+	p.Errors[field] = wrong
 }

@@ -33,9 +33,9 @@ type statisticsRange struct {
 	Name   string
 	// From and To are the first and the last day as typed, of a custom range.
 	From, To string
-	// Wrong is the key of what is wrong with them, or "". The page then shows the default range.
-	Wrong string
-	Zone  *time.Location
+	// Errors are what is wrong with them, as "dates". The page then shows the default range.
+	Errors faults
+	Zone   *time.Location
 }
 
 // rangeLink leads to a range.
@@ -193,9 +193,11 @@ func (c *console) rangeOf(query url.Values) statisticsRange {
 		g.Range, g.Before = figures.DaysTo(now, figures.Weeks, 52*7)
 	case customRange:
 		g.From, g.To = query.Get("from"), query.Get("to")
-		if g.Wrong = g.custom(now); g.Wrong == "" {
+		wrong := g.custom(now)
+		if wrong == "" {
 			return g
 		}
+		g.Errors = faultOf("dates", wrong)
 		fallthrough
 	default:
 		g.Name = defaultRange
@@ -371,7 +373,7 @@ func (s *statistic) Label(at models.Time) string {
 // of all. It is for viewers, because it contains numbers alone.
 func (c *console) exportStatistics(v *visit) error {
 	g := c.rangeOf(v.r.URL.Query())
-	if g.Wrong != "" {
+	if len(g.Errors) > 0 {
 		return problem{http.StatusBadRequest, "error.invalid"}
 	}
 	cards, err := c.statisticCards(v, g)

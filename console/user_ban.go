@@ -197,23 +197,23 @@ func readBan(r *http.Request, app *models.App) (form banForm, sentence users.Sen
 			form.Reason = preset.Reason
 		}
 		if form.Amount != "" {
-			form.Errors["amount"] = "ban.amount.unchosen"
+			form.Errors.set("amount", "ban.amount.unchosen")
 		}
 	case form.Length == ownLength:
 		amount, err := strconv.ParseUint(form.Amount, 10, 16) // more is too long in every unit
 		unit := unitMinutes[form.Unit]
 		minutes = int(amount) * unit
 		if length := (users.Sentence{Length: time.Duration(minutes) * time.Minute}); err != nil || length.Validate() != nil {
-			form.Errors["amount"] = "ban.amount.wrong"
+			form.Errors.set("amount", "ban.amount.wrong")
 		}
 	default:
 		minutes, _ = strconv.Atoi(form.Length)
 		switch {
 		case !permanent && !slices.ContainsFunc(banLengths, func(l banLength) bool { return l.Minutes == minutes }):
-			form.Errors["length"] = "ban.length.wrong"
+			form.Errors.set("length", "ban.length.wrong")
 		case form.Amount != "":
 			// A length that was entered but is not chosen is an error: it must not be ignored.
-			form.Errors["amount"] = "ban.amount.unchosen"
+			form.Errors.set("amount", "ban.amount.unchosen")
 		}
 	}
 	sentence = users.Sentence{
@@ -221,7 +221,7 @@ func readBan(r *http.Request, app *models.App) (form banForm, sentence users.Sen
 	}
 	// With a length that is allowed, because the form shows the errors of both fields.
 	if reason := (users.Sentence{Length: time.Hour, Reason: sentence.Reason}); !utf8.ValidString(form.Reason) || reason.Validate() != nil {
-		form.Errors["reason"] = "ban.reason.wrong"
+		form.Errors.set("reason", "ban.reason.wrong")
 	}
 	return form, sentence
 }

@@ -31,8 +31,9 @@ type noteList struct {
 	Notes []noteRow
 	// AddPath is where the form adds a note, or "" if there is no form.
 	AddPath string
-	// Text is what the form contains, and Wrong the text that explains why it was refused, or "".
-	Text, Wrong string
+	// Text is what the form contains.
+	Text   string
+	Errors faults
 	pager
 }
 
@@ -153,9 +154,9 @@ func (c *console) askNoteAgain(v *visit, text string, refusal *fault.Error) erro
 	if err != nil {
 		return err
 	}
-	p.Notes.Text, p.Notes.Wrong = strings.ToValidUTF8(text, "\uFFFD"), "note.wrong"
+	p.Notes.Text, p.Notes.Errors = strings.ToValidUTF8(text, "\uFFFD"), faultOf("note", "note.wrong")
 	if rule := refusal.Rule(); rule != nil && *rule == "max" {
-		p.Notes.Wrong = "note.wrong.long"
+		p.Notes.Errors.set("note", "note.wrong.long", "count", users.MaxNote)
 	}
 	return c.render(v, http.StatusUnprocessableEntity, "user_notes", p)
 }

@@ -209,13 +209,13 @@ func readSince(r *http.Request) (form sinceForm, since time.Duration) {
 		amount, err := strconv.ParseUint(form.Amount, 10, 16)
 		minutes = int(amount) * unitMinutes[form.Unit]
 		if err != nil || minutes == 0 || minutes > sinces[len(sinces)-1].Minutes {
-			form.Errors["amount"] = "webhook.since.amount.wrong"
+			form.Errors.set("amount", "webhook.since.amount.wrong")
 		}
 	case !known:
-		form.Errors["since"] = "wrong.choice"
+		form.Errors.set("since", "wrong.choice")
 	case form.Amount != "":
 		// A time that was entered but is not chosen is an error: it must not be ignored.
-		form.Errors["amount"] = "ban.amount.unchosen"
+		form.Errors.set("amount", "ban.amount.unchosen")
 	}
 	return form, time.Duration(minutes) * time.Minute
 }

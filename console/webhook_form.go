@@ -76,11 +76,11 @@ func (p *endpointFormPage) read(r *http.Request) (types []outbox.Type, ok bool) 
 	switch {
 	case p.Events == allEvents && len(p.Chosen) > 0:
 		// Types that were ticked but are not chosen are an error: they must not be ignored.
-		p.Errors = faults{"eventTypes": "webhook.wrong.events.both"}
+		p.Errors = faultOf("eventTypes", "webhook.wrong.events.both")
 	case p.Events == someEvents && len(p.Chosen) == 0:
-		p.Errors = faults{"eventTypes": "webhook.wrong.events.none"}
+		p.Errors = faultOf("eventTypes", "webhook.wrong.events.none")
 	case p.Events != allEvents && p.Events != someEvents:
-		p.Errors = faults{"eventTypes": "webhook.wrong.events.choice"}
+		p.Errors = faultOf("eventTypes", "webhook.wrong.events.choice")
 	}
 	return types, p.Errors == nil
 }
@@ -103,7 +103,7 @@ func (p *endpointFormPage) refuse(v *visit, err error) bool {
 	if !v.locale.has(text) {
 		text = "webhook.wrong.other"
 	}
-	p.Errors = faults{field: text}
+	p.Errors = faultOf(field, text)
 	return true
 }
 
