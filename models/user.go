@@ -1,7 +1,5 @@
 package models
 
-import "strings"
-
 // UserState is the state of an account. It depends on the time, so it is computed by User.State and
 // never stored.
 type UserState string
@@ -20,7 +18,7 @@ type User struct {
 	// ExternalID is the ID that the App Server chose: the `id` of the API.
 	ExternalID string
 	Name       string
-	// SearchName is the name in the form that searches compare; see SearchForm.
+	// SearchName is the name, with the ID, in the form that searches compare; see the function SearchName.
 	SearchName string
 	AvatarURL  *string
 	CreatedAt  Time `gorm:"autoCreateTime:false"`
@@ -91,7 +89,3 @@ func (u *User) BanEnd() *Time {
 	}
 	return u.BannedUntil
 }
-
-// SearchForm returns the form of a name or a search text that searches compare. Case is ignored, in
-// the same way on every database.
-func SearchForm(name string) string { return strings.ToLower(name) }

@@ -29,7 +29,7 @@ func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string,
 			if u.DeactivatedAt != nil {
 				return models.OutcomeAlready, nil
 			}
-			u.Name, u.SearchName, u.AvatarURL = "", "", nil
+			u.Name, u.SearchName, u.AvatarURL = "", models.SearchName("", u.ExternalID), nil
 			u.BannedUntil, u.BannedAt, u.BanReason = nil, nil, nil
 			u.UpdatedAt, u.DeactivatedAt = now, &now
 			u.TokenGeneration++
@@ -43,7 +43,8 @@ func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string,
 		},
 		write: func(tx *gorm.DB, changed []*models.User) error {
 			columns := map[string]any{
-				"name": "", "search_name": "", "avatar_url": nil,
+				"name": "", "avatar_url": nil,
+				"search_name":      gorm.Expr("CONCAT(CHAR(10), LOWER(external_id))"), // SearchName without a name
 				"updated_at":       now,
 				"deactivated_at":   now,
 				"token_generation": gorm.Expr("token_generation + 1"),

@@ -247,8 +247,8 @@ func TestErasure_LeavesNoTrace(t *testing.T) {
 		// redis is the longest time for which Redis keeps the ID.
 		redis time.Duration
 	}{
-		"deactivated online":  {deactivating, false, []string{"audit_entries.target", "users.external_id"}, []string{"users.external_id"}, time.Hour},
-		"deactivated offline": {deactivating, true, []string{"audit_entries.target", "users.external_id"}, []string{"users.external_id"}, time.Hour},
+		"deactivated online":  {deactivating, false, []string{"audit_entries.target", "users.external_id", "users.search_name"}, []string{"users.external_id", "users.search_name"}, time.Hour},
+		"deactivated offline": {deactivating, true, []string{"audit_entries.target", "users.external_id", "users.search_name"}, []string{"users.external_id", "users.search_name"}, time.Hour},
 		"deleted online":      {deleting, false, []string{"audit_entries.target"}, nil, time.Minute},
 		"deleted offline":     {deleting, true, []string{"audit_entries.target"}, nil, time.Minute},
 	} {

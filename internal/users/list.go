@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"gorm.io/gorm"
 
@@ -13,23 +12,11 @@ import (
 	"rollcall/models"
 )
 
-// The bounds of a search, so that it costs the same in an app with a hundred million users.
-const (
-	// SearchIDs is how many of the IDs that begin with the text a search examines, in the order of
-	// the IDs.
-	SearchIDs = 10_000
-	// SearchNames is how many of the newest users a search examines for any part of an ID or a name.
-	SearchNames = 50_000
-)
-
-// reach is how many IDs and names a search examines.
-type reach struct{ ids, names int }
-
 // Filter selects some of an app's users. Its zero value selects all.
 type Filter struct {
-	// Search selects users whose ID or name contains it, ignoring case. Of users that are older than
-	// the SearchNames newest, it finds only those whose ID begins with it, in its exact case; see
-	// SearchIDs.
+	// Search selects users whose ID or name contains it, ignoring case, accents and width; see
+	// models.SearchForm. Of users that are older than the SearchNames newest, it finds only those whose
+	// ID begins with it, in its exact case; see SearchIDs.
 	Search string
 	// States selects users in one of these states. If it is empty, it selects users in any state.
 	States []models.UserState
@@ -46,35 +33,41 @@ type Edge = page.Edge[*models.User]
 // isAll reports whether the filter selects all users.
 func (f Filter) isAll() bool { return f.Search == "" && len(f.States) == 0 && len(f.Presences) == 0 }
 
-// List returns a page of the app's users, newest first or, if r says so, oldest first. Returns INVALID_ARGUMENT for a cursor of
-// another list, and RATE_LIMITED if too many filtered lists and counts of the app are being read.
+// List returns a page of the app's users, newest first or, if r says so, oldest first. Returns
+// INVALID_ARGUMENT for a cursor of another list, and RATE_LIMITED if too many filtered lists and
+// counts of the app are being read.
 func (s *Service) List(ctx context.Context, app *models.App, f Filter, r page.Request) (*Connection, error) {
-	query := func(ctx context.Context) *gorm.DB { return s.filter(ctx, app, f) }
-	order := page.Order{
-		List: "users", Owner: app.ID, Secret: s.keys.Secret(), At: "created_at", ID: "id", OldestFirst: r.OldestFirst,
+	l := list{
+		order: page.Order{List: "users", Owner: app.ID, Secret: s.keys.Secret(), At: "created_at", ID: "id", OldestFirst: r.OldestFirst},
+		parts: []part{{"users", func(ctx context.Context) *gorm.DB { return s.filter(ctx, app, f) }}},
+		at:    func(u *models.User) models.Time { return u.CreatedAt },
+		total: func(ctx context.Context) (int, error) { return s.total(ctx, app, f) },
 	}
-	total := func(ctx context.Context) (int, error) { return s.total(ctx, app, f) }
-	at := func(u *models.User) models.Time { return u.CreatedAt }
 	if f.isAll() {
-		return s.list(ctx, query, order, r, at, total)
+		return s.list(ctx, l, r)
 	}
 	var out *Connection
 	err := s.slowly(ctx, app, func(ctx context.Context) (err error) {
-		out, err = s.list(ctx, query, order, r, at, total)
+		if f.Search != "" {
+			if err := s.search(ctx, app, f, &l); err != nil {
+				return err
+			}
+		}
+		out, err = s.list(ctx, l, r)
 		return err
 	})
 	return out, err
 }
 
-// total returns how many users a filter selects. If these could be nearly all users of an app, it
-// computes the number from counters instead of counting rows.
+// total returns how many users a filter without a search selects. If these could be nearly all users
+// of an app, it computes the number from counters instead of counting rows.
 func (s *Service) total(ctx context.Context, app *models.App, f Filter) (int, error) {
 	countable := func(f Filter) (int, error) {
 		return s.count(ctx, app, func(ctx context.Context) *gorm.DB { return s.filter(ctx, app, f) })
 	}
 	has := func(p models.Presence) bool { return slices.Contains(f.Presences, p) }
 	offline := has(models.PresenceOffline) && has(models.PresenceUnlogined) && !has(models.PresenceOnline)
-	if f.Search != "" || len(f.Presences) > 0 && !offline {
+	if len(f.Presences) > 0 && !offline {
 		return countable(f)
 	}
 	if offline {
@@ -121,10 +114,12 @@ func (s *Service) Counts(ctx context.Context, app *models.App) (models.UserCount
 
 // Banned returns a page of the users whose ban is in force, the latest end first.
 func (s *Service) Banned(ctx context.Context, app *models.App, r page.Request) (*Connection, error) {
-	query := func(ctx context.Context) *gorm.DB { return s.banned(ctx, app) }
-	order := page.Order{List: "banned", Owner: app.ID, Secret: s.keys.Secret(), At: "banned_until", ID: "id"}
-	total := func(ctx context.Context) (int, error) { return s.BannedCount(ctx, app) }
-	return s.list(ctx, query, order, r, func(u *models.User) models.Time { return *u.BannedUntil }, total)
+	return s.list(ctx, list{
+		order: page.Order{List: "banned", Owner: app.ID, Secret: s.keys.Secret(), At: "banned_until", ID: "id"},
+		parts: []part{{"users", func(ctx context.Context) *gorm.DB { return s.banned(ctx, app) }}},
+		at:    func(u *models.User) models.Time { return *u.BannedUntil },
+		total: func(ctx context.Context) (int, error) { return s.BannedCount(ctx, app) },
+	}, r)
 }
 
 // BannedCount returns the number of bans in force. It reads these users and no others.
@@ -133,40 +128,76 @@ func (s *Service) BannedCount(ctx context.Context, app *models.App) (int, error)
 }
 
 func (s *Service) banned(ctx context.Context, app *models.App) *gorm.DB {
-	return s.readBy(ctx, "users_app_banned").Where("app_id = ? AND banned_until > ?", app.ID, s.now())
+	return s.readBy(ctx, "users_app_banned").Where("users.app_id = ? AND banned_until > ?", app.ID, s.now())
 }
 
 // Deactivated returns a page of the deactivated users, the latest first.
 func (s *Service) Deactivated(ctx context.Context, app *models.App, r page.Request) (*Connection, error) {
-	query := func(ctx context.Context) *gorm.DB {
-		return s.readBy(ctx, "users_app_deactivated").Where("app_id = ? AND deactivated_at IS NOT NULL", app.ID)
-	}
-	order := page.Order{List: "deactivated", Owner: app.ID, Secret: s.keys.Secret(), At: "deactivated_at", ID: "id"}
-	total := func(ctx context.Context) (int, error) {
-		counts, err := s.Counts(ctx, app)
-		return counts.Deactivated, err
-	}
-	return s.list(ctx, query, order, r, func(u *models.User) models.Time { return *u.DeactivatedAt }, total)
+	return s.list(ctx, list{
+		order: page.Order{List: "deactivated", Owner: app.ID, Secret: s.keys.Secret(), At: "deactivated_at", ID: "id"},
+		parts: []part{{"users", func(ctx context.Context) *gorm.DB {
+			return s.readBy(ctx, "users_app_deactivated").Where("users.app_id = ? AND deactivated_at IS NOT NULL", app.ID)
+		}}},
+		at: func(u *models.User) models.Time { return *u.DeactivatedAt },
+		total: func(ctx context.Context) (int, error) {
+			counts, err := s.Counts(ctx, app)
+			return counts.Deactivated, err
+		},
+	}, r)
 }
 
-// list reads a page of the users that query selects. Its time is limited, as for all lists.
-func (s *Service) list(ctx context.Context, query func(context.Context) *gorm.DB, order page.Order, r page.Request,
-	at func(*models.User) models.Time, total func(context.Context) (int, error)) (*Connection, error) {
+// list is a list of users.
+type list struct {
+	order page.Order
+	// parts are the parts of the list. If it has several, it is ordered by the time of registration,
+	// and the users of each part are newer than those of the next.
+	parts []part
+	// at returns a user's value of the column order.At.
+	at    func(*models.User) models.Time
+	total page.Total
+}
+
+// part is a part of a list.
+type part struct {
+	// table is the table or alias that has the columns of the order.
+	table string
+	// query returns the query for the users.
+	query func(context.Context) *gorm.DB
+}
+
+// list reads a page of a list. Its time is limited, as for all lists.
+func (s *Service) list(ctx context.Context, l list, r page.Request) (*Connection, error) {
 	ctx, cancel := s.db.Bounded(ctx)
 	defer cancel()
-	rows, err := order.Limit(query(ctx), r)
-	if err != nil {
-		return nil, err
+	parts := slices.Clone(l.parts)
+	if l.order.OldestFirst != (r.Before != nil) { // read from the oldest on
+		slices.Reverse(parts)
 	}
-	var users []*models.User
-	if err := rows.Find(&users).Error; err != nil {
-		return nil, fmt.Errorf("listing users: %w", err)
+	users, rest := []*models.User{}, r
+	for _, part := range parts {
+		order := l.order
+		order.At, order.ID = part.table+"."+order.At, part.table+"."+order.ID
+		rest.First = r.First - len(users)
+		query, err := order.Limit(part.query(ctx), rest)
+		if err != nil {
+			return nil, err
+		}
+		var found []*models.User
+		if err := query.Select("users.*").Find(&found).Error; err != nil {
+			return nil, fmt.Errorf("listing users: %w", err)
+		}
+		if users = append(users, found...); len(users) > r.First {
+			break
+		}
 	}
 	keys := make([]page.Key, len(users))
 	for i, u := range users {
-		keys[i] = page.Key{At: at(u), ID: u.ID}
+		keys[i] = page.Key{At: l.at(u), ID: u.ID}
 	}
-	return page.Of(order, r, users, keys, total), nil
+	if r.After == nil && r.Before == nil && len(users) <= r.First { // this page is the whole list
+		l.total = func(context.Context) (int, error) { return len(users), nil }
+	}
+	return page.Of(l.order, r, users, keys, l.total), nil
 }
 
 // count returns how many users query selects. Returns RATE_LIMITED, as List does.
@@ -179,17 +210,19 @@ func (s *Service) count(ctx context.Context, app *models.App, query func(context
 	return int(n), nil
 }
 
+// filter returns the users that a filter without a search selects.
 func (s *Service) filter(ctx context.Context, app *models.App, f Filter) *gorm.DB {
-	query := s.among(ctx, app, f).Where("app_id = ?", app.ID)
-	if f.Search != "" {
-		query = query.Where(s.matches(ctx, f.Search))
-	}
+	return s.only(ctx, f, s.among(ctx, app, f).Where("users.app_id = ?", app.ID))
+}
+
+// only returns those users of a query that are in the states and presences of a filter.
+func (s *Service) only(ctx context.Context, f Filter, query *gorm.DB) *gorm.DB {
 	if len(f.States) > 0 {
 		query = query.Where(s.inStates(ctx, f.States))
 	}
 	if len(f.Presences) > 0 {
 		// The column presence may lag behind the connections by a moment.
-		query = query.Where("presence IN ?", f.Presences)
+		query = query.Where("users.presence IN ?", f.Presences)
 	}
 	return query
 }
@@ -200,8 +233,6 @@ func (s *Service) among(ctx context.Context, app *models.App, f Filter) *gorm.DB
 	has := func(state models.UserState) bool { return slices.Contains(f.States, state) }
 	few := len(f.States) > 0 && !has(models.UserActive)
 	switch {
-	case f.Search != "":
-		return s.withKeys(ctx, s.searched(ctx, app, f.Search))
 	case len(f.Presences) == 1:
 		return s.readBy(ctx, "users_app_presence")
 	case few && has(models.UserBanned) && has(models.UserDeactivated):
@@ -239,56 +270,13 @@ func (s *Service) inStates(ctx context.Context, states []models.UserState) *gorm
 	now := s.now()
 	either := s.db.Read(ctx)
 	if slices.Contains(states, models.UserDeactivated) {
-		either = either.Or("deactivated_at IS NOT NULL")
+		either = either.Or("users.deactivated_at IS NOT NULL")
 	}
 	if slices.Contains(states, models.UserBanned) {
-		either = either.Or("banned_until > ?", now) // a deactivated user is never banned
+		either = either.Or("users.banned_until > ?", now) // a deactivated user is never banned
 	}
 	if slices.Contains(states, models.UserActive) {
-		either = either.Or("deactivated_at IS NULL AND (banned_until IS NULL OR banned_until <= ?)", now)
+		either = either.Or("users.deactivated_at IS NULL AND (users.banned_until IS NULL OR users.banned_until <= ?)", now)
 	}
 	return either
-}
-
-// searched returns the keys of the users that a search examines. Their number is limited, however
-// many users the app has.
-func (s *Service) searched(ctx context.Context, app *models.App, text string) *gorm.DB {
-	newest := s.readBy(ctx, "users_app_created").Where("app_id = ?", app.ID).Order("created_at DESC, id DESC").Limit(s.reach.names)
-	if !mayBeginID(text) {
-		return newest.Select("id AS these_id")
-	}
-	prefixed := s.readBy(ctx, "users_app_external").Where("app_id = ?", app.ID).
-		Where(beginsWith, text, text+afterID).Order("external_id").Limit(s.reach.ids)
-	return union(s.db.Read(ctx), prefixed, newest)
-}
-
-// matches returns the condition that an examined user matches the search. Without an index, which
-// for parts of words would be many times larger than the users, it costs the reading of the users
-// that searched allows.
-func (s *Service) matches(ctx context.Context, text string) *gorm.DB {
-	part := "%" + escapeLike(models.SearchForm(text)) + "%"
-	either := s.db.Read(ctx).Where("search_name LIKE ? ESCAPE '!'", part)
-	if mayBeginID(text) {
-		either = either.Or("LOWER(external_id) LIKE ? ESCAPE '!'", part)
-	}
-	return either
-}
-
-// beginsWith is the condition that an ID has a prefix. It is a range, because LIKE differs between
-// databases.
-const beginsWith = "external_id >= ? AND external_id < ?"
-
-// afterID sorts after every character that an ID may have.
-const afterID = "~"
-
-// mayBeginID reports whether an ID may begin with text, that is, whether all its characters are
-// allowed in IDs. MySQL treats "ann " as equal to "ann", and fails to compare text that is not
-// ASCII.
-func mayBeginID(text string) bool {
-	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= '~' })
-}
-
-// escapeLike escapes text for LIKE … ESCAPE '!'.
-func escapeLike(text string) string {
-	return strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(text)
 }

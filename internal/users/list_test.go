@@ -136,16 +136,20 @@ func TestSearch(t *testing.T) {
 			}
 		}
 		for search, want := range map[string][]string{
-			"ann":     {"Ann2", "ann"},
-			"NN":      {"Ann2", "ann"}, // any part of an ID or a name, in any case
-			"n2":      {"Ann2"},
-			"a_":      {"a_b"},
-			"100%":    {"bob"},
-			"EXAMPLE": {"ann"},
-			"ZOË":     {"Ann2"},
-			"丽":       {"li"},
-			"%":       {"bob"},
-			"nobody":  {},
+			"ann":      {"Ann2", "ann"},
+			"NN":       {"Ann2", "ann"}, // any part of an ID or a name, in any case
+			"n2":       {"Ann2"},
+			"a_":       {"a_b"},
+			"100%":     {"bob"},
+			"EXAMPLE":  {"ann"},
+			"ZOË":      {"Ann2"},
+			"zoe":      {"Ann2"},
+			"Ｚｏｅ":      {"Ann2"}, // full width
+			"\u0301":   {},       // a mark alone is ignored, and selects no user
+			"under\na": {},       // no text matches a name and an ID at once
+			"丽":        {"li"},
+			"%":        {"bob"},
+			"nobody":   {},
 		} {
 			c := w.list(w.app, Filter{Search: search}, page.Request{First: 100})
 			got := ids(c.Nodes())

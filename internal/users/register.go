@@ -104,7 +104,7 @@ func (s *Service) newUser(app *models.App, in Registration) *models.User {
 		AppID:      app.ID,
 		ExternalID: in.ID,
 		Name:       in.Name,
-		SearchName: models.SearchForm(in.Name),
+		SearchName: models.SearchName(in.Name, in.ID),
 		CreatedAt:  now,
 		UpdatedAt:  now,
 	}

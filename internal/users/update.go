@@ -70,7 +70,7 @@ func (s *Service) alter(user *models.User, change Change) *fault.Error {
 	}
 	user.UpdatedAt = s.now()
 	if change.Name != "" {
-		user.Name, user.SearchName = change.Name, models.SearchForm(change.Name)
+		user.Name, user.SearchName = change.Name, models.SearchName(change.Name, user.ExternalID)
 	}
 	switch {
 	case change.RemoveAvatar:

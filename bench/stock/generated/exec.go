@@ -3878,8 +3878,9 @@ type UserEdge {
 "Which users to list: those that match all given fields."
 input UserFilter {
   """
-  A part of the ID or the name, ignoring case. If it is omitted or empty, all users match. To limit
-  its cost in large apps, a search examines the 50 000 newest users, and of older ones the first
+  A part of the ID or the name, ignoring case, accents and full width: "zoe" finds "Zoë". If it is
+  omitted or empty, all users match. To limit its cost in large apps, a search examines the 100 000
+  newest users, and of older ones the first
   10 000 whose ID begins with it, in its exact case and in the order of the IDs.
   """
   search: String @example(value: "ann") @cost(weight: 2000) @goTag(key: "validate", value: "omitempty,max=64")
