@@ -12,7 +12,7 @@ import (
 )
 
 // EnginesVariable is the environment variable that, if not empty, runs the tests on engines that
-// `make deps` does not install. See `make test-engines`.
+// `make deps` does not install, and those on engines that take long. See `make test-engines`.
 const EnginesVariable = "ROLLCALL_TEST_ENGINES"
 
 // galeraProviders are the paths of Galera's library in Debian and in Fedora.
@@ -22,13 +22,19 @@ var galeraProviders = []string{"/usr/lib/galera/libgalera_smm.so", "/usr/lib64/g
 // members copy their data, gives up root's rights.
 const galeraUser = "mysql"
 
+// NeedEngines skips the test unless EnginesVariable is set.
+func NeedEngines(tb testing.TB) {
+	tb.Helper()
+	if os.Getenv(EnginesVariable) == "" {
+		tb.Skip(EnginesVariable + " is not set")
+	}
+}
+
 // Galera starts a cluster of MariaDB servers with synchronous replication on the loopback
 // interface, and stops it when the test ends. It skips the test unless EnginesVariable is set.
 func Galera(t *testing.T, members int) []*MariaDB {
 	t.Helper()
-	if os.Getenv(EnginesVariable) == "" {
-		t.Skip(EnginesVariable + " is not set")
-	}
+	NeedEngines(t)
 	var provider string
 	for _, path := range galeraProviders {
 		if _, err := os.Stat(path); err == nil {

@@ -57,6 +57,21 @@ func StartRedis() (*Redis, error) {
 // arguments of redis-server override the others; with "--dir" and a folder of the test, the data
 // stays there.
 func StartRedisOn(port int, args ...string) (*Redis, error) {
+	return startRedis(port, func(dir string) ([]string, error) {
+		return append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--save", "", "--appendonly", "no"}, args...), nil
+	}, func(ctx context.Context, r *Redis) error {
+		client, err := redis.Open(r.URL())
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		return client.Writable(ctx)
+	})
+}
+
+// startRedis starts redis-server with the arguments that args returns for a folder of its own, and
+// returns once responds returns nil.
+func startRedis(port int, args func(dir string) ([]string, error), responds func(context.Context, *Redis) error) (*Redis, error) {
 	program, err := lookProgram("redis-server")
 	if err != nil {
 		return nil, err
@@ -65,14 +80,17 @@ func StartRedisOn(port int, args ...string) (*Redis, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a folder for Redis: %w", err)
 	}
+	words, err := args(dir)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
 	server := &Redis{port: port, exited: make(chan struct{})}
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	defer log.Close()
-	server.guard = exec.Command("/bin/sh", append([]string{"-c", guardScript, "guard", dir, program,
-		"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--save", "", "--appendonly", "no"}, args...)...)
+	server.guard = exec.Command("/bin/sh", append([]string{"-c", guardScript, "guard", dir, program}, words...)...)
 	server.guard.Stdout, server.guard.Stderr = log, log
 	server.guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if server.leash, err = server.guard.StdinPipe(); err != nil {
@@ -85,7 +103,7 @@ func StartRedisOn(port int, args ...string) (*Redis, error) {
 		defer close(server.exited)
 		_ = server.guard.Wait()
 	}()
-	if err := server.ready(); err != nil {
+	if err := server.ready(responds); err != nil {
 		said, _ := io.ReadAll(io.NewSectionReader(log, 0, logShown)) // for the message only
 		server.Stop()
 		return nil, fmt.Errorf("starting Redis: %w\n%s", err, said)
@@ -102,14 +120,10 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// ready waits for the first response.
-func (r *Redis) ready() error {
+// ready waits until responds returns nil.
+func (r *Redis) ready(responds func(context.Context, *Redis) error) error {
 	for deadline := time.Now().Add(startTimeout); ; {
-		client, err := redis.Open(r.URL())
-		if err == nil {
-			err = client.Writable(context.Background())
-			client.Close()
-		}
+		err := responds(context.Background(), r)
 		if err == nil {
 			return nil
 		}
