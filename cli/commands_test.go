@@ -353,6 +353,8 @@ func TestRun_MistakesInOneLine(t *testing.T) {
 		{"serve --redis-url http://u:hunter2@localhost", 2, "ROLLCALL_REDIS_URL"},
 		{"serve --redis-url redis://u:hunter2@localhost/zero", 2, "ROLLCALL_REDIS_URL"},
 		{"serve --redis-url redis://u:hunter2@%zz", 2, "ROLLCALL_REDIS_URL"},
+		{"serve --redis-url redis://u:hunter2@a,b?sentinel_password=hunter2", 2, "ROLLCALL_REDIS_URL has a sentinel_username or sentinel_password without master_name"},
+		{"serve --redis-url redis://u:hunter2@127.0.0.1:1,127.0.0.1:2?master_name=main&sentinel_password=hunter2", 1, "redis://u@127.0.0.1:1,127.0.0.1:2?master_name=main"},
 		{"serve --redis-url redis://u:hunter2@127.0.0.1:1/3", 1, "redis://u@127.0.0.1:1/3"},
 		{"serve --admin-password short --listen 127.0.0.1:0 --ops-listen=", 2, "ROLLCALL_ADMIN_PASSWORD"},
 		{"serve --admin-password Password1234 --listen 127.0.0.1:0 --ops-listen=", 2, "ROLLCALL_ADMIN_PASSWORD: password must not be a common one"},

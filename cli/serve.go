@@ -66,7 +66,7 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	if err != nil {
 		return err
 	}
-	shared, err := c.openRedis()
+	shared, err := c.openRedis(log)
 	if err != nil {
 		return err
 	}
@@ -155,9 +155,9 @@ func (s *serveSettings) opsHosts() []string {
 }
 
 // openRedis returns the Redis of a service with several nodes, or nil if there is only one node.
-func (c *serveCommand) openRedis() (*redis.Client, error) {
+func (c *serveCommand) openRedis(log *slog.Logger) (*redis.Client, error) {
 	if c.RedisURL == "" {
 		return nil, nil
 	}
-	return redis.OpenTLS(c.RedisURL, c.redisTLS())
+	return redis.OpenWith(c.RedisURL, redis.Options{TLS: c.redisTLS(), Log: log})
 }

@@ -1,17 +1,18 @@
 // Package redis connects to the Redis (7 and later, or Valkey) through which the nodes of a service
 // share state. The keys and messages belong to the packages that use it.
+//
+// A Client uses one server, the primary. All of its connections, those of its Feeds included, are
+// made by a locator, which finds the primary among several servers or asks Sentinels for it. If
+// another server becomes the primary, the locator closes the connections, and they are made again to
+// that one.
 package redis
 
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
+	"log/slog"
 	"net"
-	"net/url"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -32,124 +33,111 @@ const (
 	bufferSize = 64 << 10
 )
 
-// What can be wrong with URLs. None repeats a part of the URL, which may contain a password.
-var (
-	errForm       = errors.New("must have the form redis://user:password@host:6379/0 or rediss://…")
-	errSkipVerify = errors.New("has skip_verify, which accepts any server; remove it and name the CA of the server's certificate")
-	errParameter  = errors.New("has an unknown parameter; allowed are " + strings.Join(parameters, ", ") + "; for TLS write rediss:// instead of redis://")
-)
-
-// parameters are the URL parameters that have an effect. Others, such as tls=true, would be
-// ignored.
-var parameters = []string{"client_name", "db", "max_retries", "protocol"}
-
 // Client is a Redis database. Its methods may be called from any goroutine. While Redis is
 // unreachable they fail; once it is back they work again.
 type Client struct {
 	rueidis.Client
 	name, prefix string
+	locator      *locator
+}
+
+// Options are what a Client needs besides its URL.
+type Options struct {
+	// TLS names the files for the TLS of a rediss:// URL.
+	TLS clienttls.Files
+	// Log receives which server is the primary, and each change of it; nil: nothing is logged.
+	Log *slog.Logger
 }
 
 // CheckURL returns an error if the form of a ROLLCALL_REDIS_URL is invalid. The error contains no
 // password.
 func CheckURL(text string) error {
-	_, _, err := parse(text)
+	_, err := parse(text)
 	return err
 }
 
 // CheckFiles returns a *clienttls.Error if the files cannot be used for the URL.
 func CheckFiles(text string, files clienttls.Files) error {
-	opt, _, err := parse(text)
-	if err != nil {
-		return err
+	t, err := parse(text)
+	if err == nil {
+		_, err = newDialer(t, files)
 	}
-	_, err = secure(&opt, files)
 	return err
 }
 
-// parse returns how to connect, and the URL without its password.
-func parse(text string) (opt rueidis.ClientOption, name string, err error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Hostname() == "" {
-		return opt, "", errForm
-	}
-	if port := u.Port(); port != "" {
-		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-			return opt, "", errForm
-		}
-	}
-	for name := range u.Query() {
-		if name == "skip_verify" {
-			return opt, "", errSkipVerify
-		}
-		if !slices.Contains(parameters, name) {
-			return opt, "", errParameter
-		}
-	}
-	opt, err = rueidis.ParseURL(text)
-	if err != nil || opt.SelectDB < 0 {
-		return opt, "", errForm
-	}
-	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
-	if u.User != nil && u.User.Username() != "" {
-		shown.User = url.User(u.User.Username())
-	}
-	return opt, shown.String(), nil
-}
-
 // Open connects to the Redis that the URL names. Errors name it without its password.
-func Open(text string) (*Client, error) { return OpenTLS(text, clienttls.Files{}) }
+func Open(text string) (*Client, error) { return OpenWith(text, Options{}) }
 
-// OpenTLS is Open with files for the TLS of a rediss:// URL. It also returns a *clienttls.Error if
-// they cannot be used.
-func OpenTLS(text string, files clienttls.Files) (*Client, error) {
-	opt, name, err := parse(text)
+// OpenWith is Open with options. It also returns a *clienttls.Error if the files cannot be used.
+func OpenWith(text string, options Options) (*Client, error) {
+	t, err := parse(text)
 	if err != nil {
 		return nil, err
 	}
-	source, err := secure(&opt, files)
+	dial, err := newDialer(t, options.TLS)
 	if err != nil {
 		return nil, err
 	}
-	opt.ForceSingleClient = true // all keys of a script must be in one database
+	if options.Log == nil {
+		options.Log = slog.New(slog.DiscardHandler)
+	}
+	// Channels do not belong to a database, so their names must contain its number.
+	c := &Client{name: t.name, prefix: fmt.Sprintf("rollcall:%d:", t.option.SelectDB)}
+	c.locator = newLocator(t, dial, c.prefix, options.Log)
+	opt := t.option
+	opt.InitAddress = t.hosts[:1] // the locator chooses the server
+	opt.ForceSingleClient = true  // all keys of a script must be in one database
 	opt.DisableCache = true
 	opt.Dialer = net.Dialer{Timeout: dialTimeout, KeepAlive: pingInterval}
 	opt.ConnWriteTimeout = OperationTimeout
 	opt.RetryDelay = retryDelay
 	opt.ReadBufferEachConn, opt.WriteBufferEachConn = bufferSize, bufferSize
-	client, err := rueidis.NewClient(opt)
-	if err != nil {
-		if source != nil {
-			err = source.Explain(err)
-		}
-		return nil, fmt.Errorf("cannot reach Redis at %s: %w", name, err)
+	opt.DialCtxFn = func(ctx context.Context, _ string, network *net.Dialer, _ *tls.Config) (net.Conn, error) {
+		return c.locator.connect(ctx, network)
 	}
-	// Channels do not belong to a database, so their names must contain its number.
-	return &Client{Client: client, name: name, prefix: fmt.Sprintf("rollcall:%d:", opt.SelectDB)}, nil
+	if c.Client, err = rueidis.NewClient(opt); err != nil {
+		c.locator.close()
+		return nil, fmt.Errorf("cannot reach Redis at %s: %w", t.name, dial.explain(err))
+	}
+	c.locator.watch(c)
+	return c, nil
 }
 
-// secure makes all connections use TLS if the URL says so, and returns the source of their
-// configurations; otherwise it returns nil.
-func secure(opt *rueidis.ClientOption, files clienttls.Files) (*clienttls.Source, error) {
-	if opt.TLSConfig == nil {
-		return nil, files.CheckUnused("write rediss:// instead of redis:// in the URL of Redis")
+// dialer connects to servers and Sentinels.
+type dialer struct {
+	source *clienttls.Source // nil without TLS
+}
+
+func newDialer(t target, files clienttls.Files) (*dialer, error) {
+	if t.option.TLSConfig == nil {
+		return &dialer{}, files.CheckUnused("write rediss:// instead of redis:// in the URL of Redis")
 	}
 	source, err := clienttls.New(files)
+	return &dialer{source}, err
+}
+
+// dial connects to an address.
+func (d *dialer) dial(ctx context.Context, network *net.Dialer, address string) (net.Conn, error) {
+	if d.source == nil {
+		return network.DialContext(ctx, "tcp", address)
+	}
+	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
-	opt.DialCtxFn = func(ctx context.Context, address string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
-		host, _, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, err
-		}
-		conn, err := (&tls.Dialer{NetDialer: dialer, Config: source.Config(host)}).DialContext(ctx, "tcp", address)
-		if err != nil {
-			return nil, source.Explain(err)
-		}
-		return conn, nil
+	conn, err := (&tls.Dialer{NetDialer: network, Config: d.source.Config(host)}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, d.source.Explain(err)
 	}
-	return source, nil
+	return conn, nil
+}
+
+// explain returns the error of a connection, with the setting that may be the cause.
+func (d *dialer) explain(err error) error {
+	if d.source == nil {
+		return err
+	}
+	return d.source.Explain(err)
 }
 
 // retryDelay makes a read be tried again if its connection was lost, but not for as long as Redis
@@ -161,8 +149,21 @@ func retryDelay(attempts int, _ rueidis.Completed, _ error) time.Duration {
 	return readPause
 }
 
-// String returns the URL of the Redis without its password.
+// Close closes all connections, also those of clients that Within has returned.
+func (c *Client) Close() {
+	c.locator.stop()
+	c.Client.Close()
+	c.locator.close()
+}
+
+// String returns the URL of the Redis without its passwords.
 func (c *Client) String() string { return c.name }
+
+// Primary returns the address of the server that is in use, or "" if none has been found yet.
+func (c *Client) Primary() string { return c.locator.current() }
+
+// Switches returns how often another server has become the primary.
+func (c *Client) Switches() int { return c.locator.switched() }
 
 // Key returns the name of a key or channel of this service.
 func (c *Client) Key(name string) string { return c.prefix + name }
@@ -170,16 +171,24 @@ func (c *Client) Key(name string) string { return c.prefix + name }
 // Within returns a client for a service of its own in the same database, with other key names. It
 // shares the connections.
 func (c *Client) Within(name string) *Client {
-	return &Client{Client: c.Client, name: c.name, prefix: c.prefix + name + ":"}
+	within := *c
+	within.prefix += name + ":"
+	return &within
 }
 
-// probeLife is the lifetime of the key that Writable sets.
-const probeLife = 10 * time.Second
+// probeKey is the key that Writable sets, and probeLife its lifetime.
+const (
+	probeKey  = "probe"
+	probeLife = 10 * time.Second
+)
 
 // Writable returns nil if Redis accepts changes, or an error that Problem describes. It sets a key
 // that expires, because a replica and a server without memory still respond to reads.
-func (c *Client) Writable(ctx context.Context) error {
+func (c *Client) Writable(ctx context.Context) error { return c.writable(ctx, c.Client) }
+
+// writable is Writable over the connections of client.
+func (c *Client) writable(ctx context.Context, client rueidis.CoreClient) error {
 	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
 	defer cancel()
-	return c.Do(ctx, c.B().Set().Key(c.Key("probe")).Value("1").Px(probeLife).Build()).Error()
+	return client.Do(ctx, client.B().Set().Key(c.Key(probeKey)).Value("1").Px(probeLife).Build()).Error()
 }

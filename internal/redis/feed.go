@@ -204,6 +204,8 @@ func (f *Feed) hear(again bool) (healthy bool, err error) {
 	default:
 	}
 	have := make(map[string]struct{})
+	check := time.NewTicker(watchInterval)
+	defer check.Stop()
 	for first := true; ; first = false {
 		if err := f.tell(conn, have); err != nil {
 			return healthy, err
@@ -215,6 +217,10 @@ func (f *Feed) hear(again bool) (healthy bool, err error) {
 		f.setConnected(true)
 		select {
 		case <-f.wake:
+		case <-check.C:
+			if err := f.client.writable(f.ctx, conn); f.client.locator.strays(err) {
+				return healthy, fmt.Errorf("the connection leads to a replica: %w", err)
+			}
 		case err := <-lost:
 			return healthy, err
 		case <-f.broken:

@@ -13,8 +13,8 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// TestOpenTLS connects to a server that accepts TLS with a client certificate only.
-func TestOpenTLS(t *testing.T) {
+// TestOpenWith_TLS connects to a server that accepts TLS with a client certificate only.
+func TestOpenWith_TLS(t *testing.T) {
 	later := time.Now().Add(12 * time.Hour)
 	ca, stranger := testenv.NewAuthority(t, later), testenv.NewAuthority(t, later)
 	server, port := testenv.TLSRedis(t, ca, ca.Issue(t, later, "localhost"))
@@ -22,12 +22,21 @@ func TestOpenTLS(t *testing.T) {
 	pair, foreign := ca.Issue(t, later), stranger.Issue(t, later)
 	good := clienttls.Files{CA: ca.File, Cert: pair.Cert, Key: pair.Key, Setting: "ROLLCALL_REDIS_TLS_"}
 
-	client, err := redis.OpenTLS(url("localhost"), good)
+	client, err := redis.OpenWith(url("localhost"), redis.Options{TLS: good})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
 	if err := client.Writable(t.Context()); err != nil {
+		t.Error(err)
+	}
+
+	several, err := redis.OpenWith(fmt.Sprintf("rediss://127.0.0.1:1,localhost:%d", port), redis.Options{TLS: good})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer several.Close()
+	if err := several.Writable(t.Context()); err != nil {
 		t.Error(err)
 	}
 
@@ -49,12 +58,14 @@ func TestOpenTLS(t *testing.T) {
 		"another host name":     {url("127.0.0.1"), good, "127.0.0.1"},
 		"files without TLS":     {server.URL(), good, "ROLLCALL_REDIS_TLS_CERT is set, but the connection does not use TLS: write rediss://"},
 		"a server without TLS":  {strings.Replace(server.URL(), "redis:", "rediss:", 1), clienttls.Files{}, "cannot reach Redis"},
+		"several servers":       {fmt.Sprintf("rediss://localhost:1,localhost:%d", port), files(func(f *clienttls.Files) { f.Cert, f.Key = "", "" }), "client certificate, see ROLLCALL_REDIS_TLS_CERT and ROLLCALL_REDIS_TLS_KEY"},
+		"Sentinels":             {url("localhost") + "?master_name=main", files(func(f *clienttls.Files) { f.CA = stranger.File }), "no CA in ROLLCALL_REDIS_TLS_CA"},
 		"half a pair":           {url("localhost"), files(func(f *clienttls.Files) { f.Cert = "" }), "without ROLLCALL_REDIS_TLS_CERT"},
 	} {
-		client, err := redis.OpenTLS(test.url, test.files)
+		client, err := redis.OpenWith(test.url, redis.Options{TLS: test.files})
 		// A loaded machine may need longer for a handshake than a connection may take.
 		for deadline := time.Now().Add(30 * time.Second); errors.Is(err, context.DeadlineExceeded) && !strings.Contains(err.Error(), test.want) && time.Now().Before(deadline); {
-			client, err = redis.OpenTLS(test.url, test.files)
+			client, err = redis.OpenWith(test.url, redis.Options{TLS: test.files})
 		}
 		if err == nil {
 			client.Close()

@@ -18,6 +18,9 @@ var errNotListening = errors.New("there is no connection to Redis for messages")
 // Unavailable reports whether err means that Redis cannot be reached or cannot be used for the
 // moment, and the command is not the cause: the same call may succeed later.
 func Unavailable(err error) bool {
+	if _, ok := errors.AsType[*NoPrimaryError](err); ok {
+		return true
+	}
 	if refused, ok := errors.AsType[*rueidis.RedisError](err); ok {
 		return passes(refused.Error())
 	}
@@ -53,15 +56,29 @@ func Problem(err error) string {
 	if err == nil {
 		return ""
 	}
+	if _, ok := errors.AsType[*NoPrimaryError](err); ok {
+		return "Redis has no primary"
+	}
 	refused, ok := errors.AsType[*rueidis.RedisError](err)
 	if !ok {
 		return "Redis does not respond"
 	}
-	word, _, _ := strings.Cut(refused.Error(), " ")
-	if problem, ok := problems[word]; ok {
+	if problem, ok := problems[firstWord(refused.Error())]; ok {
 		return problem
 	}
 	return "Redis refuses changes"
+}
+
+// refusesAsReplica reports whether err is the refusal of a change by a replica.
+func refusesAsReplica(err error) bool {
+	refused, ok := errors.AsType[*rueidis.RedisError](err)
+	return ok && firstWord(refused.Error()) == "READONLY"
+}
+
+// firstWord returns the first word of an error reply, which is its kind.
+func firstWord(reply string) string {
+	word, _, _ := strings.Cut(reply, " ")
+	return word
 }
 
 // passes reports whether an error reply is from a server that refuses commands for the moment.
@@ -70,8 +87,7 @@ func passes(reply string) bool {
 	if _, inner, ok := strings.Cut(reply, ": -"); ok && strings.HasPrefix(reply, "ERR Error running script") {
 		reply = inner
 	}
-	word, _, _ := strings.Cut(reply, " ")
-	switch word {
+	switch firstWord(reply) {
 	case "BUSY", // a script runs for too long
 		"CLUSTERDOWN",
 		"LOADING",    // the data is being read at the start
