@@ -376,6 +376,9 @@ func TestReadyz_DegradedWithoutRedis(t *testing.T) {
 		}
 		if _, metrics := get(t, n.opsBase()+"/metrics"); !strings.Contains(metrics, "\nrollcall_redis_usable 1\n") {
 			t.Error("the metric does not show the recovery")
+		} else if want := "\nrollcall_redis_primary{address=\"" + server.Address() + "\"} 1\n"; !strings.Contains(metrics, want) ||
+			!strings.Contains(metrics, "\nrollcall_redis_primary_switches_total 0\n") {
+			t.Error("the metrics do not show the server in use")
 		}
 	}
 

@@ -21,14 +21,23 @@ type redisHealth struct {
 	client *redis.Client
 	log    *slog.Logger
 	usable prometheus.Gauge
+	// primary is 1 for the address of the server in use, which is shown.
+	primary *prometheus.GaugeVec
+	shown   string
 	// problem describes in a few words why Redis cannot be used; it is empty if it can.
 	problem atomic.Value // of string
 }
 
 func newRedisHealth(client *redis.Client, metrics prometheus.Registerer, log *slog.Logger) *redisHealth {
-	h := &redisHealth{client: client, log: log, usable: promauto.With(metrics).NewGauge(prometheus.GaugeOpts{
+	factory := promauto.With(metrics)
+	h := &redisHealth{client: client, log: log, usable: factory.NewGauge(prometheus.GaugeOpts{
 		Name: "rollcall_redis_usable", Help: "Whether Redis responds and takes changes: 1 or 0.",
-	})}
+	}), primary: factory.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "rollcall_redis_primary", Help: "The address of the Redis server in use.",
+	}, []string{"address"})}
+	factory.NewCounterFunc(prometheus.CounterOpts{
+		Name: "rollcall_redis_primary_switches_total", Help: "How often another server has become the primary of Redis.",
+	}, func() float64 { return float64(client.Switches()) })
 	h.problem.Store("")
 	h.usable.Set(1) // the connection has just been made
 	return h
@@ -42,11 +51,21 @@ func (h *redisHealth) run(ctx context.Context) {
 	}
 }
 
+// show makes the metric show the address of the server in use.
+func (h *redisHealth) show(address string) {
+	if address != h.shown {
+		h.primary.DeleteLabelValues(h.shown)
+		h.primary.WithLabelValues(address).Set(1)
+		h.shown = address
+	}
+}
+
 func (h *redisHealth) check(ctx context.Context) {
 	err := h.client.Writable(ctx)
 	if ctx.Err() != nil {
 		return
 	}
+	h.show(h.client.Primary())
 	problem := redis.Problem(err)
 	if problem == h.problem.Load() {
 		return
@@ -55,9 +74,9 @@ func (h *redisHealth) check(ctx context.Context) {
 	if problem != "" {
 		h.usable.Set(0)
 		h.log.WarnContext(ctx, "degraded: "+problem+"; devices cannot connect, status reads and updates fail",
-			"redis", h.client.String(), "error", err)
+			"redis", h.client.String(), "primary", h.client.Primary(), "error", err)
 		return
 	}
 	h.usable.Set(1)
-	h.log.InfoContext(ctx, "no longer degraded: Redis takes changes again", "redis", h.client.String())
+	h.log.InfoContext(ctx, "no longer degraded: Redis takes changes again", "redis", h.client.String(), "primary", h.client.Primary())
 }
