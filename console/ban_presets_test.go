@@ -18,6 +18,13 @@ func TestBanPresets_AreSetByAdminsAndUsedInForms(t *testing.T) {
 	form := b.get(settings).form()
 	form.Set("banPresets", "3h Advertising\r\npermanent Fraud")
 	b.post(settings, form).wantRedirect(t, settings)
+	wrong := b.get(settings).form()
+	wrong.Set("banPresets", "3h Spam\r\n\r\nsoon <Spam>")
+	b.post(settings, wrong).want(t, http.StatusUnprocessableEntity, `id="banPresets-error" role="alert"`, "Line 3 is: <bdi>soon &lt;Spam&gt;</bdi>")
+	wrong.Set("banPresets", "1m\n2m\n3m\n4m\n5m\n6m\n7m\n8m\n9m\n10m\n11m")
+	b.post(settings, wrong).want(t, http.StatusUnprocessableEntity, `id="banPresets-error" role="alert">Enter at most 10 different lines.`)
+	wrong.Set("banPresets", "3h \xff")
+	b.post(settings, wrong).want(t, http.StatusUnprocessableEntity, `id="banPresets-error" role="alert">This value is invalid.`)
 	b.get(settings).want(t, http.StatusOK, ">\n3h Advertising\npermanent Fraud</textarea>")
 	for _, page := range []string{path + "/ban", bulkPath(s.dev) + "/ban?id=ann"} {
 		b.get(page).want(t, http.StatusOK, `value="preset 3h Advertising"> 3 hours · <bdi>Advertising</bdi>`, "Until lifted · <bdi>Fraud</bdi>", "Leave it empty", `value="60"`)

@@ -255,7 +255,7 @@ func (p *settingsPage) refuse(v *visit, field string, refusal *fault.Error) {
 	case field == registeredUserLimit && rule == "edition":
 		wrong.Key = "settings.wrong.unlimited"
 	case field == "banPresets":
-		wrong.Key = "settings.wrong.presets"
+		wrong = wrongPresets(refusal, p.BanPresets)
 	case rule == "oneof":
 		wrong.Key = "wrong.choice"
 	case limit >= 0:
@@ -265,4 +265,16 @@ func (p *settingsPage) refuse(v *visit, field string, refusal *fault.Error) {
 		wrong.Key = "wrong.other"
 	}
 	p.Errors[field] = wrong
+}
+
+// wrongPresets returns what is wrong with the ban presets, which are a preset a line.
+func wrongPresets(refusal *fault.Error, presets string) faultText {
+	line, found := refusal.Extensions["line"].(int)
+	if lines := strings.Split(presets, "\n"); found && line <= len(lines) {
+		return faultText{Key: "settings.wrong.presets", Args: []any{"line", line}, Value: lines[line-1]}
+	}
+	if rule := refusal.Rule(); rule != nil && *rule == "max" {
+		return faultText{Key: "settings.wrong.presets.max", Args: []any{"count", apps.MaxBanPresets}}
+	}
+	return faultText{Key: "wrong.other"}
 }

@@ -73,21 +73,23 @@ func BanPresets(app *models.App) []BanPreset {
 }
 
 // setBanPresets is the set of the setting banPresets, a preset a line. Lines that are empty or repeat
-// another are left out.
+// another are left out. Returns INVALID_ARGUMENT, with the number of the line if one is wrong.
 func setBanPresets(app *models.App, name, text string) error {
 	if !utf8.ValidString(text) {
 		return fault.Invalid(name, "utf8", "%s must be UTF-8", name)
 	}
 	var lines []string
 	seen := map[BanPreset]bool{}
+	number := 0
 	for line := range strings.Lines(text) {
+		number++
 		if strings.TrimSpace(line) == "" {
 			continue
 		}
 		p, ok := parseBanPreset(line)
 		if !ok {
 			return fault.Invalid(name, "preset", "%s: each line must be a length from 1m to 30d, such as 30m, 3h or 7d, or permanent, "+
-				"and then a reason of at most 255 characters; %q is not", name, strings.TrimSpace(line))
+				"and then a reason of at most 255 characters; line %d is %q", name, number, strings.TrimSpace(line)).With("line", number)
 		}
 		if !seen[p] {
 			seen[p] = true

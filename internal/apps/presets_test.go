@@ -31,4 +31,8 @@ func TestBanPresets_AreLengthsWithReasons(t *testing.T) {
 			t.Errorf("%q: %v, want %s", text, refusal, rule)
 		}
 	}
+	refusal, _ := fault.As(set("3h Spam\n\n3h Spam\nsoon Spam\n0m"))
+	if refusal.Extensions["line"] != 4 || !strings.Contains(refusal.Message, `line 4 is "soon Spam"`) {
+		t.Errorf("%v, want line 4", refusal)
+	}
 }
