@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/internal/page"
 	"rollcall/internal/users"
@@ -58,8 +57,7 @@ func notesPath(u userRow) string { return u.Path + "/notes" }
 // mayDelete reports whether the visitor may delete the note: its own, and as an admin also those of
 // others.
 func (v *visit) mayDelete(n *models.UserNote) bool {
-	own := n.Author == audit.ActorName(models.Actor{Name: v.operator.Name})
-	return v.rights().Administer() || v.rights().Moderate() && own
+	return v.rights().Administer() || v.rights().Moderate() && n.By(v.operator.ID)
 }
 
 func (v *visit) noteRow(u userRow, n *models.UserNote) noteRow {

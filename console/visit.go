@@ -27,7 +27,7 @@ type visit struct {
 
 // actor returns the visitor as an actor for the audit.
 func (c *console) actor(v *visit) models.Actor {
-	return models.Actor{Name: v.operator.Name, Address: c.ClientAddress(v.r)}
+	return models.Actor{OperatorID: v.operator.ID, Name: v.operator.Name, Address: c.ClientAddress(v.r)}
 }
 
 // redirect sends the browser to another page with GET.

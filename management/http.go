@@ -153,7 +153,7 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, info *reques
 		return nil, fault.TooOften(wait, "at most %d requests in %s with one key", requests.Limit, requests.Window)
 	}
 	return &call{
-		KeyUse: use, by: models.Actor{Name: use.Operator.Name, Key: use.Key.Name, Address: address},
+		KeyUse: use, by: models.Actor{OperatorID: use.Operator.ID, Name: use.Operator.Name, Key: use.Key.Name, Address: address},
 		link: func(token string) string { return s.InvitationLink(r, token) },
 	}, nil
 }

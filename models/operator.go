@@ -267,6 +267,8 @@ type TokenKey struct {
 
 // Actor is the operator or command that performed an action, for the audit.
 type Actor struct {
+	// OperatorID is the operators.id of an operator, or 0 for another actor.
+	OperatorID int64
 	// Name is an operator's name, or the name of a command.
 	Name string
 	// Key is the name of the API key that the operator used, or "".

@@ -203,7 +203,7 @@ func (o *Service) AcceptInvitation(ctx context.Context, in AcceptRequest) (*Logi
 		if err := tx.Create(operator).Error; err != nil {
 			return err
 		}
-		by := models.Actor{Name: operator.Name, Address: in.Address}
+		by := models.Actor{OperatorID: operator.ID, Name: operator.Name, Address: in.Address}
 		if err := o.audit(tx, by, audit.ActionInvitationAccept, operator.Name, ""); err != nil {
 			return err
 		}

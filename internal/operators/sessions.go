@@ -84,7 +84,7 @@ func (o *Service) begin(tx *gorm.DB, operator *models.Operator, method models.Lo
 	if err := tx.Create(session).Error; err != nil {
 		return "", err
 	}
-	by := models.Actor{Name: operator.Name, Address: address}
+	by := models.Actor{OperatorID: operator.ID, Name: operator.Name, Address: address}
 	return token, o.audit(tx, by, audit.ActionLogin, operator.Name, audit.LoginDetail(method, ClientOf(userAgent)))
 }
 

@@ -91,7 +91,7 @@ func (s *Service) AddNote(ctx context.Context, app *models.App, id, text string,
 		if u.DeactivatedAt != nil {
 			return userlock.Deactivated(id)
 		}
-		note = &models.UserNote{UserID: u.ID, CreatedAt: s.now(), Author: audit.ActorName(by), Text: text}
+		note = &models.UserNote{UserID: u.ID, CreatedAt: s.now(), Author: audit.ActorName(by), AuthorID: by.OperatorID, Text: text}
 		if err := tx.Create(note).Error; err != nil {
 			return err
 		}
@@ -117,7 +117,7 @@ func (s *Service) DeleteNote(ctx context.Context, app *models.App, id string, no
 		if err := tx.Where("id = ? AND user_id = ?", noteID, u.ID).Limit(1).Find(&notes).Error; err != nil || len(notes) == 0 {
 			return err
 		}
-		if !ofOthers && notes[0].Author != audit.ActorName(by) {
+		if !ofOthers && !notes[0].By(by.OperatorID) {
 			return fault.New(fault.Forbidden, "the note is another operator's")
 		}
 		if err := tx.Delete(notes[0]).Error; err != nil {

@@ -32,7 +32,7 @@ func (w *world) notes(u *models.User) []string {
 
 func TestNotes_AreAddedDeletedAuditedAndErased(t *testing.T) {
 	each(t, func(w *world) {
-		ctx, olga, mo := context.Background(), models.Actor{Name: "olga"}, models.Actor{Name: "mo"}
+		ctx, olga, mo := context.Background(), models.Actor{OperatorID: 1, Name: "olga"}, models.Actor{OperatorID: 2, Name: "mo"}
 		ann, bob := w.register(w.app, "ann").User, w.register(w.app, "bob").User
 		add := func(id, text string, by models.Actor) *models.UserNote {
 			w.t.Helper()
@@ -57,8 +57,13 @@ func TestNotes_AreAddedDeletedAuditedAndErased(t *testing.T) {
 			}
 		}
 
-		if _, err := w.users.DeleteNote(ctx, w.app, "ann", first.ID, false, mo); fault.CodeOf(err) != fault.Forbidden {
-			t.Errorf("another operator's note: %v", err)
+		for _, other := range []models.Actor{mo, {OperatorID: 3, Name: "olga"}} { // the second has the name of a former one
+			if _, err := w.users.DeleteNote(ctx, w.app, "ann", first.ID, false, other); fault.CodeOf(err) != fault.Forbidden {
+				t.Errorf("another operator's note: %v", err)
+			}
+		}
+		if (&models.UserNote{Author: "olga"}).By(0) {
+			t.Error("a note of an unknown author has one")
 		}
 		for _, c := range []struct {
 			id       string
