@@ -38,6 +38,9 @@ type auditPage struct {
 	Actions []string
 	Entries []auditRow
 	May     rights
+	// Head is the text of the head of the chain. It is "" if no entry is chained, or if the visitor is
+	// not for all apps: the chain is that of all.
+	Head string
 	pager
 }
 
@@ -119,6 +122,15 @@ func (c *console) showAudit(v *visit) error {
 	}
 	if since != 0 {
 		shown.Since = &since
+	}
+	if shown.May.SeeAll() {
+		head, err := c.Audit.Head(v.r.Context())
+		if err != nil {
+			return err
+		}
+		if head.Number > 0 {
+			shown.Head = head.String()
+		}
 	}
 	shown.Entries = auditRows(shown.Apps, found.Nodes())
 	shown.pager = pagerBothWays(v, request, found.PageInfo())

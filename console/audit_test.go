@@ -96,6 +96,20 @@ func TestAuditPaging(t *testing.T) {
 	})
 }
 
+func TestAudit_ShowsTheHeadOfTheChain(t *testing.T) {
+	s := onSQLite(t)
+	s.check(s.deps.Audit.Chain(t.Context()))
+	head, err := s.deps.Audit.Head(t.Context())
+	s.check(err)
+	s.as("viewer").get(auditPath+"?actor=nobody").want(t, http.StatusOK, "No entries", ">"+head.String()+"</code>")
+	if v, err := s.deps.Audit.Verify(t.Context(), &head); err != nil || v.Fault != "" {
+		t.Errorf("%+v, %v", v, err)
+	}
+	// The chain is that of all apps.
+	s.operator("limited", models.RoleAdmin, s.dev)
+	s.as("limited").get(auditPath).want(t, http.StatusOK, "!"+head.String())
+}
+
 // TestActionsHaveWords: every action that the audit can record has a text.
 func TestActionsHaveWords(t *testing.T) {
 	locales, err := loadLocales()

@@ -144,6 +144,15 @@ func (l *Log) oneChained(ctx context.Context, order, condition string, number in
 	return entries[0], nil
 }
 
+// Head returns the last entry of the chain. Its number is 0 if no entry is chained.
+func (l *Log) Head(ctx context.Context) (Head, error) {
+	_, last, err := l.ends(ctx)
+	if err != nil {
+		return Head{}, fmt.Errorf("reading the head of the audit: %w", err)
+	}
+	return last, nil
+}
+
 // ends returns the ends of the chain.
 func (l *Log) ends(ctx context.Context) (anchor, last Head, err error) {
 	var rows []*models.AuditChain
