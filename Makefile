@@ -107,6 +107,10 @@ test-engines: ## the tests on engines that `make test` lacks: a Galera cluster o
 	ROLLCALL_TEST_ENGINES=1 $(GO) test -timeout 10m -run '^TestGalera' -count=1 -v ./cli
 	ROLLCALL_TEST_ENGINES=1 $(GO) test -timeout 10m -run '^TestSentinelFailovers' -count=1 -v ./internal/presence
 
+.PHONY: release
+release: ## builds the archives, SBOM and checksums of VERSION=1.2.3 into .build/release, reproducibly
+	@scripts/release "$(VERSION)"
+
 .PHONY: image
 image: ## builds the image `rollcall` with buildah, or with IMAGE_BUILDER="docker build"
 	rm -rf $(BUILD)/image && mkdir -p $(BUILD)/image/data

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
 
 	"rollcall/graph"
 )
@@ -11,12 +14,60 @@ import (
 // Version is the release. The build sets it with -ldflags -X.
 var Version = "0.1.0-dev"
 
-type versionCommand struct{}
+type versionCommand struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
 
-// Run prints the version.
-func (versionCommand) Run(streams *Streams) error {
-	fmt.Fprintf(streams.Out, "rollcall %s (%s, %s/%s)\n", Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return nil
+// build is what is known of the binary.
+type build struct {
+	Version string `json:"version"`
+	// Commit and CommittedAt are "" for a build outside of a checkout, such as that of `go run`.
+	Commit      string `json:"commit"`
+	CommittedAt string `json:"committedAt"`
+	// Modified is whether the checkout had changes that were not committed.
+	Modified bool   `json:"modified"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+// thisBuild returns what is known of the running binary.
+func thisBuild() build {
+	b := build{Version: Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return b
+	}
+	for _, setting := range info.Settings {
+		switch setting.Key {
+		case "vcs.revision":
+			b.Commit = setting.Value
+		case "vcs.time":
+			b.CommittedAt = setting.Value
+		case "vcs.modified":
+			b.Modified = setting.Value == "true"
+		}
+	}
+	return b
+}
+
+func (b build) String() string {
+	parts := []string{b.Go, b.Platform}
+	if b.Commit != "" {
+		commit := "commit " + b.Commit[:min(12, len(b.Commit))]
+		if b.Modified {
+			commit += " with changes"
+		}
+		parts = slices.Insert(parts, 0, commit, b.CommittedAt)
+	}
+	return fmt.Sprintf("rollcall %s (%s)", b.Version, strings.Join(parts, ", "))
+}
+
+// Run prints the version, and the commit from which it was built.
+func (c versionCommand) Run(streams *Streams) error {
+	if c.JSON {
+		return printJSON(streams.Out, thisBuild())
+	}
+	return printText(streams.Out, "%s\n", thisBuild())
 }
 
 type schemaCommand struct {

@@ -409,6 +409,21 @@ func TestLicenses_PrintsNotices(t *testing.T) {
 	}
 }
 
+func TestVersion_NamesTheBuild(t *testing.T) {
+	b := build{Version: "1.2.3", Go: "go1.26.0", Platform: "linux/amd64"}
+	if got, want := b.String(), "rollcall 1.2.3 (go1.26.0, linux/amd64)"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	b.Commit, b.CommittedAt, b.Modified = "0123456789abcdef", "2026-11-20T09:00:00Z", true
+	if got, want := b.String(), "rollcall 1.2.3 (commit 0123456789ab with changes, 2026-11-20T09:00:00Z, go1.26.0, linux/amd64)"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	var printed build
+	if status, out, _ := run(t, "", "version", "--json"); status != 0 || json.Unmarshal([]byte(out), &printed) != nil || printed.Version != Version || printed.Go == "" {
+		t.Errorf("status %d, %q", status, out)
+	}
+}
+
 func TestVersionAndHelp(t *testing.T) {
 	if status, out, _ := run(t, "", "version"); status != 0 || !strings.HasPrefix(out, "rollcall ") {
 		t.Errorf("status %d, %q", status, out)
