@@ -120,3 +120,24 @@ func TestOps_ShowsNoSecret(t *testing.T) {
 		t.Errorf("expvar: %d", status)
 	}
 }
+
+func TestMetrics_CountErrorsByCode(t *testing.T) {
+	n := start(t, testenv.SQLiteURL(t), "--ops-listen=127.0.0.1:0")
+	for _, query := range []string{"{ me { id } }", "{ nothing }"} {
+		resp, err := http.Post(n.base+"/graphql", "application/json", strings.NewReader(`{"query":"`+query+`"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	_, metrics := get(t, n.opsBase()+"/metrics")
+	for _, want := range []string{
+		`rollcall_errors_total{code="UNAUTHENTICATED"} 1`, `rollcall_errors_total{code="GRAPHQL_VALIDATION_FAILED"} 1`,
+		`rollcall_errors_total{code="UNAVAILABLE"} 0`, `rollcall_errors_total{code="INTERNAL"} 0`,
+		`rollcall_database_usable 1`, `rollcall_build_info{version="` + Version + `"} 1`,
+	} {
+		if !strings.Contains(metrics, "\n"+want+"\n") {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+}

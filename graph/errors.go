@@ -11,6 +11,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
@@ -27,9 +28,20 @@ import (
 type presenter struct {
 	log     *slog.Logger
 	outages *outage.Log
+	// returned counts the errors by their code.
+	returned *prometheus.CounterVec
 }
 
-func newPresenter(log *slog.Logger) presenter { return presenter{log, outage.NewLog(log)} }
+func newPresenter(log *slog.Logger) presenter {
+	p := presenter{log, outage.NewLog(log), prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rollcall_errors_total", Help: "Errors returned to callers of the API, by code.",
+	}, []string{"code"})}
+	// Those that alerts are about exist from the start, so that their first one is an increase.
+	for _, code := range []fault.Code{fault.Internal, fault.Unavailable, fault.RateLimited} {
+		p.returned.WithLabelValues(string(code))
+	}
+	return p
+}
 
 // presentField is gqlgen's error presenter. It returns nil for errors beyond the maximum number
 // that a response may have.
@@ -43,6 +55,7 @@ func (p presenter) presentField(ctx context.Context, err error) *gqlerror.Error 
 // present returns err as the caller reads it. Names and values that it repeats are clipped.
 func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	out := p.translate(ctx, err)
+	p.returned.WithLabelValues(out.Extensions["code"].(string)).Inc()
 	out.Message = clipMessage(out.Message)
 	for key, value := range out.Extensions {
 		if text, ok := value.(string); ok {

@@ -73,10 +73,10 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 	timedOut := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "rollcall_operations_timed_out_total", Help: "Operations that took too long.",
 	})
-	if opts.Metrics != nil {
-		opts.Metrics.MustRegister(timedOut)
-	}
 	p := newPresenter(opts.Logger)
+	if opts.Metrics != nil {
+		opts.Metrics.MustRegister(timedOut, p.returned)
+	}
 	exec := executor.New(es)
 	exec.SetErrorPresenter(p.presentField)
 	exec.SetRecoverFunc(p.recovered)

@@ -149,7 +149,11 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, err
 	}
 	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "rollcall_build_info", Help: "Always 1; the label is the release.",
+			ConstLabels: prometheus.Labels{"version": cfg.Version},
+		}, func() float64 { return 1 }))
 	cfg.DB.Observe(metrics)
 	n := &Node{cfg: cfg, Keys: keys, events: new(bus.Bus)}
 
@@ -218,6 +222,14 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		DB: cfg.DB, Redis: cfg.Redis, Name: appconnections.NodeName(), Version: cfg.Version,
 		Devices: n.Presence.DeviceCount, Logger: cfg.Logger, Clock: cfg.Clock,
 	})
+	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rollcall_database_usable", Help: "Whether the database responds: 1 or 0.",
+	}, func() float64 {
+		if n.vitals.Health().Database.Away {
+			return 0
+		}
+		return 1
+	}))
 	pages := console.Deps{
 		Operators:      n.Operators,
 		Apps:           n.Apps,

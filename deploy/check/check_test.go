@@ -186,6 +186,39 @@ func TestCompose_IsValid(t *testing.T) {
 	}
 }
 
+// An alert without a paragraph for the operator, or that was never seen to fire, is noise at night.
+func TestAlerts_HaveRunbookAndTest(t *testing.T) {
+	read := func(path ...string) string {
+		text, err := os.ReadFile(filepath.Join(append([]string{deploy}, path...)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	runbook, tests := read("..", "docs", "operations.md"), read("prometheus", "alerts_test.yaml")
+	anchors := map[string]bool{}
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(runbook, -1) {
+		anchors[strings.ReplaceAll(strings.ToLower(heading[1]), " ", "-")] = true
+	}
+	alert := regexp.MustCompile(`(?s)- alert: (\w+)\n.*?runbook: docs/operations\.md#(\S+)`)
+	found := alert.FindAllStringSubmatch(read("prometheus", "alerts.yaml"), -1)
+	if len(found) < 14 {
+		t.Fatalf("%d alerts", len(found))
+	}
+	for _, it := range found {
+		name, anchor := it[1], it[2]
+		if !anchors[anchor] {
+			t.Errorf("%s: docs/operations.md has no heading %q", name, anchor)
+		}
+		if !strings.Contains(runbook, "`"+name+"`") {
+			t.Errorf("docs/operations.md does not name %s", name)
+		}
+		if !strings.Contains(tests, "alertname: "+name+", exp_alerts: [{") {
+			t.Errorf("no test shows %s firing", name)
+		}
+	}
+}
+
 func TestSettings_Exist(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(deploy, "..", "docs", "operations.md"))
 	if err != nil {
