@@ -309,8 +309,8 @@ func TestAudit_OfNamedAppsHasTheirEntriesOnly(t *testing.T) {
 	b := s.as("mo")
 	b.get(auditPath).want(t, http.StatusOK, "<bdi>"+s.dev.Key+"</bdi>", "!<bdi>live</bdi>", "!<bdi>viewer</bdi>")
 	b.get(auditPath+"?app="+s.prod.Key).want(t, http.StatusNotFound)
-	b.get(auditPath+"?target="+s.prod.Key).want(t, http.StatusOK, "<h2>No entries<")
-	b.get(auditPath+"?action=operator.login").want(t, http.StatusOK, "<h2>No entries<")
+	b.get(auditPath+"?target="+s.prod.Key).want(t, http.StatusOK, "<h2>No entries match<")
+	b.get(auditPath+"?action=operator.login").want(t, http.StatusOK, "<h2>No entries match<")
 	s.as("viewer").get(auditPath).want(t, http.StatusOK, "<bdi>"+s.dev.Key+"</bdi>", "<bdi>live</bdi>", "<bdi>viewer</bdi>")
 }
 

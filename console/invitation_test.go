@@ -82,7 +82,7 @@ func TestInvitation_IsAcceptedOnce(t *testing.T) {
 		if s.login(hostile, "a third password") {
 			t.Error("the link was accepted twice")
 		}
-		b.get(operatorsPath).want(t, http.StatusOK, "!Open invitations")
+		b.get(operatorsPath).want(t, http.StatusOK, "No open invitations")
 		b.get(auditPath+"?action=operator.accept_invitation").want(t, http.StatusOK, "&lt;script&gt;")
 		b.get(auditPath+"?action=operator.login").want(t, http.StatusOK, ">invitation<")
 		if token := strings.TrimPrefix(path, invitationPath); strings.Contains(s.log.String(), token) || strings.Contains(s.log.String(), "another password") {
@@ -97,7 +97,7 @@ func TestInvitation_RevokedExpiredOrUnknown(t *testing.T) {
 	revoked := b.invite("olga", models.RoleAdmin)
 	revoke := regexp.MustCompile(invitationsPath + `/\d+/revoke`).FindString(b.get(operatorsPath).body)
 	b.post(revoke, nil).wantRedirect(t, operatorsPath)
-	b.get(operatorsPath).want(t, http.StatusOK, "The invitation of olga was revoked.", "!Open invitations")
+	b.get(operatorsPath).want(t, http.StatusOK, "The invitation of olga was revoked.", "No open invitations")
 	b.post(revoke, nil).wantRedirect(t, operatorsPath)
 	b.get(operatorsPath).want(t, http.StatusOK, "This invitation was already accepted, revoked or expired.")
 	b.post(invitationsPath+"/x/revoke", nil).want(t, http.StatusNotFound)
@@ -121,7 +121,7 @@ func TestInvitation_RevokedExpiredOrUnknown(t *testing.T) {
 	if s.login("olga", "another password") {
 		t.Error("a link that is not valid was accepted")
 	}
-	s.as("admin").get(operatorsPath).want(t, http.StatusOK, "!Open invitations")
+	s.as("admin").get(operatorsPath).want(t, http.StatusOK, "No open invitations")
 }
 
 // TestInvitation_LinkHasTheConfiguredAddress: a proxy may change the host of requests.
@@ -166,7 +166,7 @@ func TestInvitation_EndsTheSessionOfAnother(t *testing.T) {
 	b.get(path).want(t, http.StatusOK, "You are logged in as admin.")
 	b.post(path, passwords("another password")).wantRedirect(t, Root)
 	b.get(accountPath).want(t, http.StatusOK, "olga")
-	s.as("viewer").get(operatorsPath+"/"+s.operatorID("admin")).want(t, http.StatusOK, "No open sessions.")
+	s.as("viewer").get(operatorsPath+"/"+s.operatorID("admin")).want(t, http.StatusOK, "No open sessions")
 }
 
 // TestInvitation_EndsWithTheOwner: an operator that is no longer an owner must not let others in.

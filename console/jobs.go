@@ -14,6 +14,7 @@ type jobsPage struct {
 	App  appRow
 	Path string
 	Jobs []jobRow
+	May  rights
 	pager
 }
 
@@ -56,7 +57,7 @@ func (c *console) listJobs(v *visit) error {
 	if err != nil {
 		return err
 	}
-	p := jobsPage{App: c.appRow(v, app), Path: jobsPath(app), pager: pagerBothWays(v, request, found.PageInfo())}
+	p := jobsPage{App: c.appRow(v, app), Path: jobsPath(app), May: v.rights(), pager: pagerBothWays(v, request, found.PageInfo())}
 	for _, job := range found.Nodes() {
 		p.Jobs = append(p.Jobs, jobRowOf(app, job))
 	}

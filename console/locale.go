@@ -92,13 +92,14 @@ func (l *locale) count(key string, n int) (string, error) {
 type emptyState struct {
 	// Title says what is empty, and Next what to do.
 	Title, Next string
-	// Path is where the visitor can do that, and Label what the link says. Path is "" if there is no
-	// such page, or the visitor may not use it.
+	// Path is where the visitor can do that, and Label what the link says. Both are "" if there is no
+	// link.
 	Path, Label string
 }
 
-// empty returns the state with the texts key and key.next, and with the link of that text. If path is
-// "" and there is a text key.viewer, that is what to do. args are as in text.
+// empty returns the state with the texts key and key.next. If path is "", because the visitor may not
+// do that, and there is a text key.viewer, that is what to do. label is the key of the link's text, or
+// "" if no link is needed. args are as in text.
 func (l *locale) empty(key, path, label string, args ...any) (e emptyState, err error) {
 	if e.Title, err = l.text(key, args...); err != nil {
 		return e, err
@@ -107,7 +108,7 @@ func (l *locale) empty(key, path, label string, args ...any) (e emptyState, err 
 	if viewer := key + ".viewer"; path == "" && l.has(viewer) {
 		next = viewer
 	}
-	if e.Next, err = l.text(next, args...); err != nil || path == "" {
+	if e.Next, err = l.text(next, args...); err != nil || path == "" || label == "" {
 		return e, err
 	}
 	e.Path = path

@@ -48,7 +48,7 @@ func TestOperators(t *testing.T) {
 		b.get(other).want(t, http.StatusOK, "The session had already ended.")
 		b.get(path).want(t, http.StatusOK, "end-session?session="+session+`"`)
 		b.post(path+"/end-session", url.Values{"session": {session}}).wantRedirect(t, path)
-		b.get(path).want(t, http.StatusOK, "The session has ended.", "No open sessions.")
+		b.get(path).want(t, http.StatusOK, "The session has ended.", "No open sessions")
 		b.get(path+"/password").want(t, http.StatusOK, "Set a new password for", "all sessions of the operator end")
 		again := b.reveal(path+"/password", nil)
 		again.want(t, http.StatusOK, "<h1>The new password</h1>", "shown here for 5 minutes", "Back to the operator", "!"+secret)
@@ -194,7 +194,7 @@ func TestOperatorActions(t *testing.T) {
 		again := s.as("viewer")
 		b.get(path+"/end-sessions").want(t, http.StatusOK, "End all sessions of viewer?", "2 sessions")
 		b.post(path+"/end-sessions", nil).wantRedirect(t, path)
-		b.get(path).want(t, http.StatusOK, "The sessions have ended.", "No open sessions.", "!End all sessions")
+		b.get(path).want(t, http.StatusOK, "The sessions have ended.", "No open sessions", "!End all sessions")
 		for _, ended := range []*browser{viewer, again} {
 			ended.get("/console/").wantRedirect(t, "/console/login")
 		}

@@ -41,6 +41,7 @@ func parsePages(locales []*locale, files *assets) (*pages, error) {
 			"n":     l.count,
 			"empty": l.empty,
 			"fault": func(f fieldFault) (string, error) { return l.text(f.Key, f.Args...) },
+			"when":  pathIf,
 			"num":   display,
 			"lang":  func() string { return l.tag },
 			"asset": files.address,
@@ -69,6 +70,14 @@ func parsePages(locales []*locale, files *assets) (*pages, error) {
 		p.byLanguage[l.tag] = set
 	}
 	return p, nil
+}
+
+// pathIf returns the path, or "" if the visitor may not use it.
+func pathIf(may bool, path string) string {
+	if !may {
+		return ""
+	}
+	return path
 }
 
 // parseFile adds the definitions in a file of templates/ to a page.

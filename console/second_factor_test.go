@@ -350,7 +350,7 @@ func TestResetSecondFactor_OnTheOperatorsPage(t *testing.T) {
 	admin.get(path).want(t, http.StatusOK, "with a second factor", "Reset the second factor")
 	admin.get(path+"/reset-second-factor").want(t, http.StatusOK, "Reset the second factor of viewer?", "make sure that the request is genuine")
 	admin.post(path+"/reset-second-factor", nil).wantRedirect(t, path)
-	admin.get(path).want(t, http.StatusOK, "viewer has no second factor now.", "No open sessions.")
+	admin.get(path).want(t, http.StatusOK, "viewer has no second factor now.", "No open sessions")
 	admin.post(path+"/reset-second-factor", nil).wantRedirect(t, path)
 	admin.get(path).want(t, http.StatusOK, "viewer had no second factor.")
 	viewer.get(Root).wantRedirect(t, "/console/login")

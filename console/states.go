@@ -29,6 +29,14 @@ type statesPage struct {
 // Banned reports whether this is the list of banned users.
 func (p statesPage) Banned() bool { return p.Name == bannedList.name }
 
+// MayAct reports whether the visitor may bring users into this state.
+func (p statesPage) MayAct() bool {
+	if p.Banned() {
+		return p.May.Moderate()
+	}
+	return p.May.Administer()
+}
+
 func (l *stateList) path(app *models.App) string { return appPath(app) + "/" + l.name }
 
 // showStates returns the handler of the list's pages.

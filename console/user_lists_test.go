@@ -47,7 +47,7 @@ func TestUserLists(t *testing.T) {
 		s.check(err)
 		b.get(path+"/relationships").want(t, http.StatusOK, "Name of bob", "&lt;script&gt;", "!<script>alert", "blocked",
 			"Name of cat", "Hello &amp; &lt;b&gt;", "2026-11-27 08:00 UTC", "Name of dan", "Name of eve", "The whitelist is off", "!empty list")
-		b.get(path+"/activity").want(t, http.StatusOK, "None so far.")
+		b.get(path+"/activity").want(t, http.StatusOK, "No actions yet")
 		b.get(userPath(s.prod, "ann")+"/relationships").want(t, http.StatusOK, "6 empty lists", `<details class="card folded" open>`)
 		for list, who := range map[string]string{"friends": "bob", "incoming": "cat", "outgoing": "dan", "blocklist": "bob", "whitelist": "eve", "subscriptions": "bob"} {
 			b.get(path+"/"+list).want(t, http.StatusOK, "Name of "+who, userPath(s.dev, who)+`"`)

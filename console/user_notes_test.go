@@ -17,7 +17,7 @@ func TestNotes_AreForOperatorsAndDeletedByAuthorsAndAdmins(t *testing.T) {
 	s.operator("ada", models.RoleAdmin)
 	path := userPath(s.dev, "ann")
 	mo, admin := s.as("mo"), s.as("ada")
-	mo.get(path).want(t, http.StatusOK, "No notes.", `<textarea id="note"`)
+	mo.get(path).want(t, http.StatusOK, "No notes yet", `<textarea id="note"`)
 	add := func(b *browser, text string) {
 		t.Helper()
 		b.post(path+"/notes", url.Values{"text": {text}}).wantRedirect(t, path)
@@ -59,7 +59,7 @@ func TestNotes_AreForOperatorsAndDeletedByAuthorsAndAdmins(t *testing.T) {
 		want(t, http.StatusUnprocessableEntity, "at most 2,000 characters", strings.Repeat("a", 2001)+"</textarea>")
 	mo.post(path+"/notes", url.Values{"text": {" "}}).want(t, http.StatusUnprocessableEntity, `id="note-error"`)
 	admin.post(path+"/deactivate", nil).wantCertificate(t)
-	admin.get(path).want(t, http.StatusOK, "No notes.", "!<textarea")
+	admin.get(path).want(t, http.StatusOK, "No notes yet", "!<textarea")
 	mo.post(path+"/notes", url.Values{"text": {"late"}}).wantRedirect(t, path)
 	mo.get(path).want(t, http.StatusOK, "Reactivate the user first", "!late")
 }

@@ -11,12 +11,12 @@ const says = {
   en: {
     online: 'Online now', registered: 'Registered', banned: 'Banned', table: 'Show as a table', health: 'Health of the service',
     hour: 'Last hour', days: 'Last 30 days', lost: 'The server cannot be reached', ended: 'Your session has ended', login: 'Log in again',
-    noDevice: 'No device is connected.', subscriptions: 'Status subscriptions', all: 'All subscriptions', counts: (n) => `${n} online now`,
+    noDevice: 'No device is connected', subscriptions: 'Status subscriptions', all: 'All subscriptions', counts: (n) => `${n} online now`,
   },
   'zh-CN': {
     online: '当前在线', registered: '已注册', banned: '已封禁', table: '以表格显示', health: '服务运行状况',
     hour: '最近一小时', days: '最近 30 天', lost: '无法连接服务器', ended: '会话已结束', login: '重新登录',
-    noDevice: '没有已连接的设备。', subscriptions: '状态订阅', all: '全部订阅', counts: (n) => `${n} 人在线`,
+    noDevice: '没有已连接的设备', subscriptions: '状态订阅', all: '全部订阅', counts: (n) => `${n} 人在线`,
   },
 };
 
