@@ -67,6 +67,7 @@ type commands struct {
 	Operator operatorCommand `cmd:"" help:"Operators of the console."`
 	TokenKey tokenKeyCommand `cmd:"" help:"Keys that sign tokens: list, rotate, retire."`
 	Webhook  webhookCommand  `cmd:"" help:"Endpoints of App Servers that receive events: create, list, test, replay, delete."`
+	Backup   backupCommand   `cmd:"" help:"Copy the embedded database to a new file, beside a running server."`
 	Audit    auditCommand    `cmd:"" help:"The audit: verify its chain."`
 	Seed     seedCommand     `cmd:"" help:"Create example users."`
 	Schema   schemaCommand   `cmd:"" help:"Print the schema of the GraphQL API."`

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -406,6 +407,28 @@ func TestLicenses_PrintsNotices(t *testing.T) {
 	status := Run(t.Context(), []string{"licenses"}, Streams{Out: &out, Err: io.Discard, Notices: "the notices\n"})
 	if status != 0 || out.String() != "the notices\n" {
 		t.Errorf("status %d, %q", status, out.String())
+	}
+}
+
+func TestBackup_CopiesTheDatabaseOfARunningServer(t *testing.T) {
+	url := testenv.SQLiteURL(t)
+	start(t, url)
+	t.Setenv("ROLLCALL_DATABASE_URL", url)
+	file := filepath.Join(t.TempDir(), "copy.db")
+	var printed struct {
+		File   string
+		Bytes  int64
+		Schema int64
+	}
+	status, out, errs := run(t, "", "backup", "--json", file)
+	if status != 0 || json.Unmarshal([]byte(out), &printed) != nil || printed.File != file || printed.Bytes < 4096 || printed.Schema < 40 {
+		t.Errorf("status %d, %s, %s", status, out, errs)
+	}
+	if status, _, errs := run(t, "", "backup", file); status != exitUsage || !strings.Contains(errs, "exists; name a new file") {
+		t.Errorf("onto the copy: status %d, %s", status, errs)
+	}
+	if status, out, errs := run(t, "", "--database-url=sqlite:"+file, "app", "list"); status != 0 || !strings.Contains(out, "demo-production") {
+		t.Errorf("the copy: status %d, %s, %s", status, out, errs)
 	}
 }
 
