@@ -86,7 +86,7 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 	}
 	interests := circles.Interests{Friends: relations.Friends, Subscriptions: subscriptions.Lists}
 	r.PresenceEvents = outbox.NewPresence(cfg.DB, cfg.Clock, cfg.Logger, func(ctx context.Context) {
-		events.PublishEventsRecorded(ctx, bus.EventsRecorded{})
+		events.PublishEventsRecorded(ctx, true)
 	})
 	r.Presence = presence.New(cfg.DB, events, interests, presence.Options{
 		Clock:        cfg.Clock,

@@ -411,7 +411,7 @@ func (s *Service) RotateSecret(ctx context.Context, key string, overlap time.Dur
 		return nil, "", fmt.Errorf("rotating secret: %w", shown.Explain(err))
 	}
 	s.bus.PublishAppChanged(ctx, bus.AppChanged{App: app})
-	s.recorded(ctx, recorded)
+	s.bus.PublishEventsRecorded(ctx, recorded)
 	return app, secret, nil
 }
 
@@ -421,13 +421,6 @@ func (s *Service) record(tx *gorm.DB, app *models.App, kind outbox.Type, at mode
 	return s.outbox.Write(tx, app.ID, func() ([]outbox.Event, error) {
 		return []outbox.Event{{Type: kind, At: at, Data: outbox.Data{App: &what}}}, nil
 	})
-}
-
-// recorded publishes that a committed change has recorded events.
-func (s *Service) recorded(ctx context.Context, any bool) {
-	if any {
-		s.bus.PublishEventsRecorded(ctx, bus.EventsRecorded{})
-	}
 }
 
 // newKey returns an app key: 100 random bits in letters and digits only, so that a double click

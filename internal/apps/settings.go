@@ -280,7 +280,7 @@ func (s *Service) set(ctx context.Context, key string, values, loaded map[string
 	if app != nil {
 		s.bus.PublishAppChanged(ctx, bus.AppChanged{App: app})
 	}
-	s.recorded(ctx, recorded)
+	s.bus.PublishEventsRecorded(ctx, recorded)
 	if feeds {
 		if err := outbox.AwaitFresh(ctx); err != nil {
 			return nil, err

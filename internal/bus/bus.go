@@ -135,9 +135,11 @@ func (b *Bus) PublishNodeSwept(ctx context.Context, ev NodeSwept) { b.nodeSwept.
 // OnEventsRecorded registers fn for every later EventsRecorded.
 func (b *Bus) OnEventsRecorded(fn func(context.Context, EventsRecorded)) { b.eventsRecorded.add(fn) }
 
-// PublishEventsRecorded calls every listener.
-func (b *Bus) PublishEventsRecorded(ctx context.Context, ev EventsRecorded) {
-	b.eventsRecorded.tell(ctx, ev)
+// PublishEventsRecorded calls every listener if a change has recorded events.
+func (b *Bus) PublishEventsRecorded(ctx context.Context, recorded bool) {
+	if recorded {
+		b.eventsRecorded.tell(ctx, EventsRecorded{})
+	}
 }
 
 // OnAppChanged registers fn for every later AppChanged.

@@ -127,9 +127,7 @@ func (w *watchers) remove(userID int64, sink fanout.Sink) {
 // order in which they were added. So a user that receives FRIEND_ADDED already receives the
 // friend's status.
 func (s *Service) send(ctx context.Context, n *notes) {
-	if n.recorded {
-		s.bus.PublishEventsRecorded(ctx, bus.EventsRecorded{})
-	}
+	s.bus.PublishEventsRecorded(ctx, n.recorded)
 	for _, notice := range n.list {
 		if kind := notice.event.Kind; kind == FriendAdded || kind == FriendRemoved {
 			s.bus.PublishFriendshipChanged(ctx, bus.FriendshipChanged{

@@ -169,7 +169,7 @@ func (s *Service) subscribe(ctx context.Context, app *models.App, owner *models.
 	s.bus.PublishSubscriptionsChanged(ctx, bus.SubscriptionsChanged{
 		UserID: owner.ID, Added: userlock.Keys(targets), Removed: userlock.Keys(add.evicted),
 	})
-	s.recorded(ctx, add.recorded)
+	s.bus.PublishEventsRecorded(ctx, add.recorded)
 	statuses, err := s.presence.WatchedStatusesOf(ctx, targets)
 	if err != nil {
 		return nil, err
@@ -210,13 +210,6 @@ func record(tx *gorm.DB, to *outbox.Outbox, owner *models.User, at models.Time, 
 		}
 		return []outbox.Event{{Type: outbox.SubscriptionsChanged, Subject: owner.ExternalID, At: at, Data: outbox.Data{Subscriptions: &c}}}, nil
 	})
-}
-
-// recorded publishes that a committed change has recorded events.
-func (s *Service) recorded(ctx context.Context, any bool) {
-	if any {
-		s.bus.PublishEventsRecorded(ctx, bus.EventsRecorded{})
-	}
 }
 
 // externalIDs returns the external IDs of users.
@@ -437,7 +430,7 @@ func (s *Service) remove(ctx context.Context, ownerID int64, condition func(tx *
 		return 0, err
 	}
 	s.bus.PublishSubscriptionsChanged(ctx, bus.SubscriptionsChanged{UserID: ownerID, Removed: removed})
-	s.recorded(ctx, recorded)
+	s.bus.PublishEventsRecorded(ctx, recorded)
 	return len(removed), nil
 }
 

@@ -100,7 +100,7 @@ func (s *Service) batch(ctx context.Context, app *models.App, ids []string, op o
 	if err != nil {
 		return nil, nil, err
 	}
-	s.recorded(ctx, recorded)
+	s.bus.PublishEventsRecorded(ctx, recorded)
 	s.announce(ctx, userlock.Keys(before)...)
 	return results, before, nil
 }

@@ -1,11 +1,8 @@
 package users
 
 import (
-	"context"
-
 	"gorm.io/gorm"
 
-	"rollcall/internal/bus"
 	"rollcall/internal/outbox"
 	"rollcall/models"
 )
@@ -23,13 +20,6 @@ func (s *Service) record(tx *gorm.DB, app *models.App, users []*models.User, eve
 		}
 		return events, nil
 	})
-}
-
-// recorded publishes that a committed change has recorded events.
-func (s *Service) recorded(ctx context.Context, any bool) {
-	if any {
-		s.bus.PublishEventsRecorded(ctx, bus.EventsRecorded{})
-	}
 }
 
 // event returns a function that returns the event of a user that has changed.

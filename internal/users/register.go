@@ -71,7 +71,7 @@ func (s *Service) upsert(ctx context.Context, app *models.App, in Registration) 
 		recorded, err = s.apply(tx, app, user, in.profile())
 		return err
 	})
-	s.recorded(ctx, recorded && err == nil)
+	s.bus.PublishEventsRecorded(ctx, recorded && err == nil)
 	if err == nil && !created {
 		s.announce(ctx, user.ID)
 	}

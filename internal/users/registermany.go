@@ -46,7 +46,7 @@ func (s *Service) RegisterMany(ctx context.Context, app *models.App, in []Regist
 	if err != nil {
 		return nil, fault.Wrap(err, "registering users")
 	}
-	s.recorded(ctx, recorded)
+	s.bus.PublishEventsRecorded(ctx, recorded)
 	var again []int64
 	for _, item := range items {
 		if item.Err == nil && !item.Created && !slices.Contains(again, item.User.ID) {

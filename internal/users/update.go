@@ -46,7 +46,7 @@ func (s *Service) Update(ctx context.Context, app *models.App, id string, change
 	if err != nil {
 		return nil, fault.Wrap(err, "updating user")
 	}
-	s.recorded(ctx, recorded)
+	s.bus.PublishEventsRecorded(ctx, recorded)
 	s.announce(ctx, user.ID)
 	return user, nil
 }
