@@ -27,7 +27,7 @@ func TestBanPresets_AreSetByAdminsAndUsedInForms(t *testing.T) {
 	b.post(settings, wrong).want(t, http.StatusUnprocessableEntity, `id="banPresets-error" role="alert">This value is invalid.`)
 	b.get(settings).want(t, http.StatusOK, ">\n3h Advertising\npermanent Fraud</textarea>")
 	for _, page := range []string{path + "/ban", bulkPath(s.dev) + "/ban?id=ann"} {
-		b.get(page).want(t, http.StatusOK, `value="preset 3h Advertising"> 3 hours · <bdi>Advertising</bdi>`, "Until lifted · <bdi>Fraud</bdi>", "Leave it empty", `value="60"`)
+		b.get(page).want(t, http.StatusOK, `value="preset 3h Advertising"> <span>3 hours · <bdi>Advertising</bdi>`, "Until lifted · <bdi>Fraud</bdi>", "Leave it empty", `value="60"`)
 	}
 	b.get(userPath(s.prod, "ann")+"/ban").want(t, http.StatusOK, "!preset")
 
