@@ -6,9 +6,11 @@
   const language = document.documentElement.lang;
   const number = new Intl.NumberFormat(language);
   const compact = new Intl.NumberFormat(language, { notation: "compact" });
-  // The labels below a chart. Those of minutes are the table's.
+  // The labels below a chart are shorter than those of the table, so that they do not overlap.
+  const clock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
   const short = {
-    hours: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
+    minutes: clock,
+    hours: clock,
     days: { month: "short", day: "numeric" },
     weeks: { month: "short", day: "numeric" },
   };
@@ -25,12 +27,12 @@
     const rows = [...list.rows].reverse();
     const labels = rows.map((row) => row.querySelector("time").textContent);
     const times = rows.map((row) => new Date(row.querySelector("time").dateTime));
-    const format = short[unit] && new Intl.DateTimeFormat(language, { ...short[unit], timeZone: zone });
+    const format = new Intl.DateTimeFormat(language, { ...short[unit], timeZone: unit === "minutes" ? undefined : zone });
     return {
       unit,
       labels,
       times,
-      below: format ? times.map((time) => format.format(time)) : labels,
+      below: times.map((time) => format.format(time)),
       column: (at) => rows.map((row) => numberIn(row.children[at])),
     };
   }
