@@ -47,7 +47,7 @@ func TestAPIKeys_AreMadeShownOnceAndRevoked(t *testing.T) {
 		made := b.post(newKeyPath, form)
 		target := made.Header.Get("Location")
 		shown := b.get(target)
-		shown.want(t, http.StatusOK, "shown here for 5 minutes", "&lt;script&gt;", "!<script>alert", "curl "+s.url+"/console/api ")
+		shown.want(t, http.StatusOK, "shown here for 5 minutes", `!aria-current="page"`, "&lt;script&gt;", "!<script>alert", "curl "+s.url+"/console/api ")
 		key := shown.shownKey(t)
 		use, err := s.deps.Operators.(*operators.Service).ByKey(context.Background(), key, "203.0.113.9")
 		s.check(err)

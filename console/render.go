@@ -174,9 +174,12 @@ func (c *console) render(v *visit, status int, page string, content any) error {
 		if v.rights().SeeAll() {
 			data.Nav = slices.Insert(data.Nav, 1, navItem{Path: operatorsPath, Text: "nav.operators"})
 		}
-		// The last one that matches, because Root is a prefix of them all.
+		// The last one that matches, because Root is a prefix of them all; none for the visitor's account,
+		// and for a new secret, which may be of anything.
+		path := v.r.URL.Path
+		elsewhere := strings.HasPrefix(path, accountPath) || strings.HasPrefix(path, shownPath)
 		for i := len(data.Nav) - 1; i >= 0; i-- {
-			if strings.HasPrefix(v.r.URL.Path, data.Nav[i].Path) && !strings.HasPrefix(v.r.URL.Path, accountPath) {
+			if strings.HasPrefix(path, data.Nav[i].Path) && !elsewhere {
 				data.Nav[i].Current = true
 				break
 			}
