@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +62,10 @@ func TestAway_EveryPageNamesWhatIsAwayAndSinceWhen(t *testing.T) {
 	for _, path := range pages {
 		admin.within(time.Second, path).want(t, map[bool]int{true: http.StatusNotFound, false: http.StatusOK}[path == Root+"nothing"],
 			"Redis does not respond", "2026-11-20 08:00 UTC")
+	}
+	// The overview shows the health of the service before the charts.
+	if page := admin.get(overviewPath(s.dev)); strings.Index(page.body, `id="health"`) > strings.Index(page.body, `id="days"`) {
+		t.Error("the health of the service is below the charts")
 	}
 	// What is unknown is not shown as something else.
 	admin.get(userPath(s.dev, "ann")).want(t, http.StatusOK, "status UNKNOWN", "Unknown", "!No device is connected", "!Not logged in")

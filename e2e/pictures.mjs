@@ -114,7 +114,7 @@ try {
     return (await desk.page.locator('main > .notice.bad').count()) === 2;
   };
   await until(notices, 'the console to name what is away');
-  await picture(desk, 'incident', 1000);
+  await picture(desk, 'incident', 900);
   await desk.leave();
 } finally {
   await browser.close();
