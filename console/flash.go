@@ -32,6 +32,7 @@ var flashTexts = map[string]bool{
 	"action.unban.already":         false,
 	"action.disconnect.done":       true,
 	"action.disconnect.already":    false,
+	"action.disconnect.gone":       false,
 	"action.expire-tokens.done":    true,
 	"action.expire-tokens.already": false,
 	"action.sign-out.done":         true,

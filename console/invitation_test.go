@@ -71,7 +71,7 @@ func TestInvitation_IsAcceptedOnce(t *testing.T) {
 		}
 		guest.post(path, passwords("another password")).wantRedirect(t, Root)
 		guest.get(Root).want(t, http.StatusOK, "<bdi>demo</bdi>", "!<bdi>live</bdi>", ">moderator<")
-		guest.get(accountPath).want(t, http.StatusOK, "this session")
+		guest.get(accountPath).want(t, http.StatusOK, "This session")
 		if !s.login(hostile, "another password") {
 			t.Error("the password does not work")
 		}

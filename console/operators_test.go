@@ -80,7 +80,7 @@ func TestOwnAccount(t *testing.T) {
 		}
 		elsewhere.get("/console/").want(t, http.StatusOK, "Log out")
 		b.post(accountPath+"/password", form(password, "another password", "another password")).wantRedirect(t, accountPath)
-		b.get(accountPath).want(t, http.StatusOK, "Your password was changed", "this session", "!end-session")
+		b.get(accountPath).want(t, http.StatusOK, "Your password was changed", "This session", "!end-session")
 		elsewhere.get("/console/").wantRedirect(t, "/console/login")
 		if s.login("viewer", password) || !s.login("viewer", "another password") {
 			t.Error("the password is not the new one")
@@ -99,7 +99,7 @@ func TestOwnAccount(t *testing.T) {
 		third.login("viewer", "another password")
 		b.get(accountPath+"/end-sessions").want(t, http.StatusOK, "End all your other sessions?")
 		b.post(accountPath+"/end-sessions", nil).wantRedirect(t, accountPath)
-		b.get(accountPath).want(t, http.StatusOK, "The sessions have ended.", "this session")
+		b.get(accountPath).want(t, http.StatusOK, "The sessions have ended.", "This session")
 		third.get("/console/").wantRedirect(t, "/console/login")
 
 		var entries []models.AuditEntry

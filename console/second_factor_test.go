@@ -287,7 +287,7 @@ func TestLoginHistory_ShowsFailures(t *testing.T) {
 	b.loginCode(s.codeOf(secret)).wantRedirect(t, operatorsPath)
 	want := []string{
 		"<code>192.0.2.7</code>", "Firefox on Linux", "password and code",
-		"logged in</span>", "failed</span>", "wrong password, 2 times", "A session ends after 12 hours without use, and 7 days after its login.",
+		"Logged in</span>", "Failed</span>", "wrong password, 2 times", "A session ends after 12 hours without use, and 7 days after its login.",
 	}
 	b.get(accountPath).want(t, http.StatusOK, want...)
 	s.as("admin").get(operatorsPath+"/"+s.operatorID("viewer")).want(t, http.StatusOK, want...)

@@ -50,9 +50,9 @@ func TestSettings(t *testing.T) {
 		if got := s.audited(s.prod); len(got) != 0 {
 			t.Fatalf("refused, but audited: %v", got)
 		}
-		b.get(path).want(t, http.StatusOK, `<option value="APPROVAL" selected>wait for approval</option>`)
+		b.get(path).want(t, http.StatusOK, `<option value="APPROVAL" selected>Wait for approval</option>`)
 		b.post(path, good).wantRedirect(t, path)
-		b.get(path).want(t, http.StatusOK, `<option value="NOBODY" selected>are refused</option>`, "The settings of new &amp; shiny were saved", `value="PREMIUM" selected`, `value="7"`)
+		b.get(path).want(t, http.StatusOK, `<option value="NOBODY" selected>Are refused</option>`, "The settings of new &amp; shiny were saved", `value="PREMIUM" selected`, `value="7"`)
 		b.post(path, good).wantRedirect(t, path)
 		app, err := s.deps.Apps.ByKey(context.Background(), s.prod.Key)
 		s.check(err)

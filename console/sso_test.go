@@ -220,7 +220,7 @@ func TestSSO_GroupsDecideOnTheRoleAtEachLogin(t *testing.T) {
 		next := "/console/apps/" + s.dev.Key + "/users?q=ab"
 		b.get(b.toProvider(b.get(ssoPath+"?"+url.Values{"next": {next}}.Encode()))).wantRedirect(t, next)
 		b.get(Root).want(t, http.StatusOK, "kim", "<bdi>demo</bdi>", "!<bdi>live</bdi>", ">moderator<")
-		b.get(accountPath).want(t, http.StatusOK, "Single sign-on", "SSO", "this session", "!Current password", "!Authenticator")
+		b.get(accountPath).want(t, http.StatusOK, "Single sign-on", "SSO", "This session", "!Current password", "!Authenticator")
 		owner.get(operatorsPath).want(t, http.StatusOK, ">SSO<", ">local account<")
 		path := operatorsPath + "/" + s.operatorID("kim")
 		owner.get(path).want(t, http.StatusOK, p.URL, "<code>7</code>", "End all sessions", "!/role\"", "!/password\"")

@@ -124,8 +124,10 @@ type actionPage struct {
 	*userPage
 	question
 	Action *userAction
-	// Device is the device to disconnect, or nil for all of them.
+	// Device is the device to disconnect, or nil for all of them. Gone is true if the device to
+	// disconnect no longer is connected.
 	Device *models.Device
+	Gone   bool
 }
 
 // ask returns a handler that shows what the action will do, with a button that does it.
@@ -140,7 +142,8 @@ func ask(a *userAction) func(*console, *visit) error {
 		}}
 		if id := v.r.URL.Query().Get("device"); id != "" {
 			page.Device = p.device(id)
-			page.Fits = page.Fits && page.Device != nil
+			page.Gone = page.Device == nil
+			page.Fits = page.Fits && !page.Gone
 		}
 		return c.show(v, "user_action", page)
 	}
@@ -181,13 +184,17 @@ func resultText(name string, result *batch.Result) string {
 // message about the result.
 func (c *console) showResult(v *visit, a *userAction, p *userPage, result *batch.Result) error {
 	text := resultText("action."+a.Name, result)
+	device := v.r.PostFormValue("device") != ""
+	if device && result.Outcome == models.OutcomeAlready {
+		text = "action.disconnect.gone"
+	}
 	if err := c.setFlash(v, text, p.User.ExternalID); err != nil {
 		return err
 	}
 	if a == deactivateUser {
 		return c.showErased(v, result, audit.ActionUserDeactivate, p.User.Path)
 	}
-	if v.r.PostFormValue("device") != "" {
+	if device {
 		return v.redirect(p.User.Path + "/" + userDevices)
 	}
 	return v.redirect(p.User.Path)

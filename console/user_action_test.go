@@ -58,7 +58,7 @@ func TestUserActions(t *testing.T) {
 		}{
 			{"unban", nil, "ann is not banned", "ann is not banned", models.UserActive},
 			{"disconnect", nil, "Disconnect all devices of ann?", "ann was disconnected.", models.UserActive},
-			{"disconnect", nil, "no longer has this connection", "no longer has this connection", models.UserActive},
+			{"disconnect", nil, "ann has no connected device", "ann has no connected device", models.UserActive},
 			{"ban", ban, "All devices are disconnected at once", "ann is banned.", models.UserBanned},
 			{"ban", ban, "Change the ban of ann?", "The ban of ann was changed.", models.UserBanned},
 			{"unban", nil, "Lift the ban of ann?", "The ban of ann was lifted.", models.UserActive},
@@ -208,7 +208,7 @@ func TestDisconnectOneDevice(t *testing.T) {
 	device := devices[1].ID
 	b.get(path+"/devices").want(t, http.StatusOK, path+"/disconnect?device="+device)
 	b.get(path+"/disconnect?device="+device).want(t, http.StatusOK, "Disconnect this device of ann?", `name="device" value="`+device+`"`)
-	b.get(path+"/disconnect?device=NOBODYS").want(t, http.StatusOK, "no longer has this connection")
+	b.get(path+"/disconnect?device=NOBODYS").want(t, http.StatusOK, "Disconnect this device of ann?", "no longer has this connection")
 	b.post(path+"/disconnect", url.Values{"device": {"NOBODYS"}}).wantRedirect(t, path+"/devices")
 	b.get(path+"/devices").want(t, http.StatusOK, "no longer has this connection", device)
 	b.post(path+"/disconnect", url.Values{"device": {device}}).wantRedirect(t, path+"/devices")

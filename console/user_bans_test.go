@@ -37,4 +37,8 @@ func TestUserPage_ShowsWhoBannedTheUserAndWhy(t *testing.T) {
 	if n := strings.Count(whole.body, `role="rowheader"`); n != 6 {
 		t.Errorf("%d bans, want 6", n)
 	}
+	b.post(path+"/deactivate", nil)
+	for _, page := range []string{"/activity", "/bans"} {
+		b.get(path+page).want(t, 200, "The ban history was erased with the deactivation.", "!Never banned")
+	}
 }

@@ -248,7 +248,7 @@ describe('the console in Chromium', () => {
       await page.getByRole('button', { name: 'Change the ban' }).click();
       await page.getByRole('status').filter({ hasText: 'The ban of tester-1 was changed.' }).waitFor();
       await page.getByText('Still testing').first().waitFor();
-      await page.getByRole('link', { name: 'Which users may message this one' }).click();
+      await page.getByRole('link', { name: 'Check whether a user may message this one' }).click();
       assert.equal(await page.getByLabel('ID of the recipient').inputValue(), 'tester-1');
       await page.getByRole('link', { name: 'Users', exact: true }).click();
       await page.getByLabel('Which users').selectOption('Banned');
