@@ -97,17 +97,27 @@ func (c *console) changePassword(v *visit) error {
 	return c.render(v, status, "account", p)
 }
 
+// repeated returns what is wrong with a new password that was not entered twice alike: that, and what
+// is wrong with the password itself.
+func repeated(r *http.Request) error {
+	next := r.PostFormValue("password")
+	if next == r.PostFormValue("again") {
+		return nil
+	}
+	return errors.Join(operators.CheckPassword(next), fault.Invalid("again", "same", "the passwords differ"))
+}
+
 // changeOwnPassword changes the visitor's own password, and sets a message for the next page. If it
 // is refused, status is that of the page with the form.
 func (c *console) changeOwnPassword(v *visit) (f passwordForm, status int, err error) {
-	next := v.r.PostFormValue("password")
-	if next != v.r.PostFormValue("again") {
-		return passwordForm{Errors: faultOf("again", "wrong.again.same")}, http.StatusUnprocessableEntity, nil
+	if err := repeated(v.r); err != nil {
+		return passwordForm{Errors: faultsOf(v, err)}, http.StatusUnprocessableEntity, nil
 	}
+	next := v.r.PostFormValue("password")
 	device, err := c.Operators.ChangePassword(v.r.Context(), v.operator, v.session, v.r.PostFormValue("current"), next, c.actor(v))
 	var refusal *fault.Error
 	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
-		return passwordForm{Errors: faultsOf(v, refusal)}, http.StatusUnprocessableEntity, nil
+		return passwordForm{Errors: faultsOf(v, err)}, http.StatusUnprocessableEntity, nil
 	}
 	if refusal != nil && refusal.Code == fault.RateLimited {
 		return passwordForm{Errors: faultOf("current", "login.throttled"), WaitSeconds: retryAfter(v, refusal)}, http.StatusTooManyRequests, nil

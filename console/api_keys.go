@@ -115,8 +115,8 @@ func (c *console) createKey(v *visit) error {
 		Expiry: v.r.PostFormValue("expiry"), Days: strings.TrimSpace(v.r.PostFormValue("days")), Form: form,
 	}
 	key, text, err := c.Operators.CreateKey(v.r.Context(), v.operator, operators.NewKey{Name: p.Name, Lifetime: p.lifetime(), Grant: grant}, c.actor(v))
-	if refusal := refusalOf(err); refusal != nil {
-		p.Form.Errors = faultsOf(v, refusal)
+	if refusalOf(err) != nil {
+		p.Form.Errors = faultsOf(v, err)
 		if p.Form.Errors["name"].Key == "wrong.name.unique" { // which is about names of operators
 			p.Form.Errors.set("name", "wrong.key.unique")
 		}

@@ -2,6 +2,7 @@ package console
 
 import (
 	"html/template"
+	"maps"
 	"strings"
 
 	"rollcall/internal/fault"
@@ -64,14 +65,20 @@ func (f faults) Described(field string, hints ...string) template.HTMLAttr {
 	return template.HTMLAttr(` aria-describedby="` + strings.Join(hints, " ") + `"`)
 }
 
-// faultsOf returns the fault of the field that the rules refused. Its text is that of the field and
-// the rule, or a general one.
-func faultsOf(v *visit, refusal *fault.Error) faults {
-	field, _ := refusal.Extensions["field"].(string)
-	rule, _ := refusal.Extensions["rule"].(string)
-	text := "wrong." + field + "." + rule
-	if !v.locale.has(text) {
-		text = "wrong.other"
+// faultsOf returns the faults of the fields that the rules refused, the first of each. The text is that
+// of the field and the rule, or a general one.
+func faultsOf(v *visit, err error) faults {
+	found := faults{}
+	for _, refusal := range fault.All(err) {
+		field, _ := refusal.Extensions["field"].(string)
+		rule, _ := refusal.Extensions["rule"].(string)
+		text := "wrong." + field + "." + rule
+		if !v.locale.has(text) {
+			text = "wrong.other"
+		}
+		if _, known := found[field]; !known {
+			maps.Copy(found, faultOf(field, text))
+		}
 	}
-	return faultOf(field, text)
+	return found
 }

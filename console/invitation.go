@@ -55,13 +55,13 @@ func (c *console) invite(v *visit) error {
 	}
 	name := strings.TrimSpace(v.r.PostFormValue("name"))
 	invitation, token, err := c.Operators.Invite(v.r.Context(), name, grant, c.actor(v))
-	if refusal := refusalOf(err); refusal != nil {
+	if refusalOf(err) != nil {
+		form.Errors = faultsOf(v, err)
 		p, err := c.operatorsPage(v)
 		if err != nil {
 			return err
 		}
 		p.Name, p.Form = name, form
-		p.Form.Errors = faultsOf(v, refusal)
 		return c.render(v, http.StatusUnprocessableEntity, "operators", p)
 	}
 	if err != nil {
@@ -150,10 +150,8 @@ func (c *console) acceptInvitation(v *visit) error {
 		Address: c.ClientAddress(v.r), UserAgent: v.r.UserAgent(),
 	}
 	var login *operators.Login
-	var err error
-	if request.Password != v.r.PostFormValue("again") {
-		err = fault.Invalid("again", "same", "the passwords differ")
-	} else {
+	err := repeated(v.r)
+	if err == nil {
 		login, err = c.Operators.AcceptInvitation(v.r.Context(), request)
 	}
 	refusal := refusalOf(err)
@@ -171,10 +169,10 @@ func (c *console) acceptInvitation(v *visit) error {
 		}
 		return v.redirect(Root)
 	}
+	p.Errors = faultsOf(v, err)
 	if p.Invitation, err = c.Operators.Invitation(v.r.Context(), request.Token, request.Address); err != nil {
 		return c.refuseInvitation(v, p, err)
 	}
-	p.Errors = faultsOf(v, refusal)
 	return c.render(v, http.StatusUnprocessableEntity, "invitation", p)
 }
 

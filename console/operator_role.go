@@ -66,7 +66,7 @@ func (c *console) setRole(v *visit) error {
 	}
 	changed, err := c.Operators.SetRole(v.r.Context(), p.Operator.Name, grant, c.actor(v))
 	if refusal := refusalOf(err); refusal != nil && refusal.Extensions["field"] != "operator" {
-		form.Errors = faultsOf(v, refusal)
+		form.Errors = faultsOf(v, err)
 		return c.render(v, http.StatusUnprocessableEntity, "operator_role", rolePage{operatorPage: p, question: p.role(), Form: form, Version: v.r.PostFormValue("version")})
 	}
 	text := "operator.role.already"

@@ -73,38 +73,46 @@ func (p *endpointFormPage) read(r *http.Request) (types []outbox.Type, ok bool) 
 	for _, t := range p.Chosen {
 		types = append(types, outbox.Type(t))
 	}
+	p.Errors = faults{}
 	switch {
 	case p.Events == allEvents && len(p.Chosen) > 0:
 		// Types that were ticked but are not chosen are an error: they must not be ignored.
-		p.Errors = faultOf("eventTypes", "webhook.wrong.events.both")
+		p.Errors.set("eventTypes", "webhook.wrong.events.both")
 	case p.Events == someEvents && len(p.Chosen) == 0:
-		p.Errors = faultOf("eventTypes", "webhook.wrong.events.none")
+		p.Errors.set("eventTypes", "webhook.wrong.events.none")
 	case p.Events != allEvents && p.Events != someEvents:
-		p.Errors = faultOf("eventTypes", "webhook.wrong.events.choice")
+		p.Errors.set("eventTypes", "webhook.wrong.events.choice")
 	}
-	return types, p.Errors == nil
+	return types, len(p.Errors) == 0
 }
 
-// refuse records a refusal of the rules. It reports false if err is not about a field of the form.
+// refuse records what the rules refuse, the first of each field that is not wrong already. It reports
+// false if err is not about the fields of the form.
 func (p *endpointFormPage) refuse(v *visit, err error) bool {
-	refusal, ok := fault.As(err)
-	if !ok || refusal.Code != fault.InvalidArgument || refusal.Field() == nil || refusal.Rule() == nil {
-		return false
+	refused := false
+	for _, refusal := range fault.All(err) {
+		if refusal.Code != fault.InvalidArgument || refusal.Field() == nil || refusal.Rule() == nil {
+			continue
+		}
+		field, _, _ := strings.Cut(*refusal.Field(), ".")
+		if field != "url" && field != "description" && field != "eventTypes" {
+			continue
+		}
+		refused = true
+		if p.Errors.Of(field).Key != "" {
+			continue
+		}
+		rule := *refusal.Rule()
+		if field == "url" && p.URL == "" {
+			rule = "required" // a change has no rule of its own for that
+		}
+		text := "webhook.wrong." + field + "." + rule
+		if !v.locale.has(text) {
+			text = "webhook.wrong.other"
+		}
+		p.Errors.set(field, text)
 	}
-	field, _, _ := strings.Cut(*refusal.Field(), ".")
-	if field != "url" && field != "description" && field != "eventTypes" {
-		return false
-	}
-	rule := *refusal.Rule()
-	if field == "url" && p.URL == "" {
-		rule = "required" // a change has no rule of its own for that
-	}
-	text := "webhook.wrong." + field + "." + rule
-	if !v.locale.has(text) {
-		text = "webhook.wrong.other"
-	}
-	p.Errors = faultOf(field, text)
-	return true
+	return refused
 }
 
 func (c *console) newEndpointPage(v *visit) (*endpointFormPage, error) {
@@ -135,11 +143,13 @@ func (c *console) createEndpoint(v *visit) error {
 		return err
 	}
 	types, ok := p.read(v.r)
+	in := webhooks.NewEndpoint{URL: p.URL, Description: p.Description, Types: types}
 	if p.Full || !ok {
+		p.refuse(v, c.Webhooks.Check(in))
 		return c.render(v, http.StatusUnprocessableEntity, "webhook_form", p)
 	}
 	app := p.App.App
-	e, secret, err := c.Webhooks.Create(v.r.Context(), app, webhooks.NewEndpoint{URL: p.URL, Description: p.Description, Types: types}, c.actor(v))
+	e, secret, err := c.Webhooks.Create(v.r.Context(), app, in, c.actor(v))
 	p.Full = fault.CodeOf(err) == fault.WebhookLimitReached
 	if p.refuse(v, err) || p.Full {
 		return c.render(v, http.StatusUnprocessableEntity, "webhook_form", p)
@@ -188,9 +198,6 @@ func (c *console) editEndpoint(v *visit) error {
 			p.Loaded[name] = v.r.PostForm.Get(loadedPrefix + name)
 		}
 	}
-	if !ok {
-		return c.render(v, http.StatusUnprocessableEntity, "webhook_form", p)
-	}
 	change := webhooks.EndpointChange{Seen: &models.WebhookEndpoint{
 		URL: p.Loaded["url"], Description: p.Loaded["description"], EventTypes: p.Loaded["types"],
 	}}
@@ -202,6 +209,10 @@ func (c *console) editEndpoint(v *visit) error {
 	}
 	if strings.Join(p.Chosen, ",") != p.Loaded["types"] {
 		change.Types = append([]outbox.Type{}, types...) // not nil: an empty list stands for all
+	}
+	if !ok {
+		p.refuse(v, c.Webhooks.CheckChange(change))
+		return c.render(v, http.StatusUnprocessableEntity, "webhook_form", p)
 	}
 	if change.URL == nil && change.Description == nil && change.Types == nil {
 		if err := c.setFlash(v, "settings.same", ""); err != nil {

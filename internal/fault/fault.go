@@ -125,6 +125,24 @@ func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
 // As returns the first Error in err's tree, and reports whether there is one.
 func As(err error) (*Error, bool) { return errors.AsType[*Error](err) }
 
+// All returns the Errors in err's tree, in their order. Rules that check several arguments join what
+// is wrong with each, as errors.Join does; callers that show only one of them use As.
+func All(err error) []*Error {
+	switch e := err.(type) {
+	case *Error:
+		return []*Error{e}
+	case interface{ Unwrap() error }:
+		return All(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		var all []*Error
+		for _, one := range e.Unwrap() {
+			all = append(all, All(one)...)
+		}
+		return all
+	}
+	return nil
+}
+
 // CodeOf returns the code of the first Error in err's tree: "" for nil, and Internal if there is no
 // Error.
 func CodeOf(err error) Code {

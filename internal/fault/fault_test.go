@@ -3,6 +3,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -25,5 +26,16 @@ func TestWrap(t *testing.T) {
 		if e, ok := As(got); ok != (test.err == refusal) || ok && e.Code != test.code {
 			t.Errorf("As(%v) = %v, %t", got, e, ok)
 		}
+	}
+}
+
+func TestAll_ReturnsEachErrorOfTheTree(t *testing.T) {
+	one, two := Invalid("name", "max", "too long"), Invalid("url", "https", "no https")
+	err := fmt.Errorf("checking: %w", errors.Join(one, errors.New("disk full"), fmt.Errorf("then: %w", two)))
+	if got := All(err); !slices.Equal(got, []*Error{one, two}) {
+		t.Errorf("All(%v) = %v", err, got)
+	}
+	if got := All(nil); got != nil {
+		t.Errorf("All(nil) = %v", got)
 	}
 }

@@ -20,8 +20,8 @@ const MaxNamedApps = 40
 // apps (rule owner), if the grant names no app or apps beside all of them (rule required), more
 // than MaxNamedApps (rule max), or an unknown one (rule exists).
 func prepareGrant(tx *gorm.DB, grant *models.Grant) (detail string, err error) {
-	if !slices.Contains(models.Roles(), grant.Role) {
-		return "", fault.Invalid("role", "oneof", "role must be viewer, moderator, admin or owner")
+	if err := checkGrant(*grant); err != nil {
+		return "", err
 	}
 	detail = "role=" + string(grant.Role)
 	// A new slice, because the transaction may be run again.
@@ -29,12 +29,8 @@ func prepareGrant(tx *gorm.DB, grant *models.Grant) (detail string, err error) {
 	slices.Sort(ids)
 	grant.AppIDs = slices.Compact(ids)
 	switch {
-	case grant.AllApps && len(ids) == 0:
+	case grant.AllApps:
 		return detail, nil
-	case grant.AllApps || len(ids) == 0:
-		return "", fault.Invalid("apps", "required", "an operator is either for all apps or for named ones")
-	case grant.Role == models.RoleOwner:
-		return "", fault.Invalid("apps", "owner", "an owner is always for all apps")
 	case len(grant.AppIDs) > MaxNamedApps:
 		return "", fault.Invalid("apps", "max", "an operator can be for at most %d named apps", MaxNamedApps)
 	}
@@ -46,6 +42,19 @@ func prepareGrant(tx *gorm.DB, grant *models.Grant) (detail string, err error) {
 		return "", fault.Invalid("apps", "exists", "one of the apps does not exist")
 	}
 	return detail + " apps=" + strings.Join(keys, ","), nil
+}
+
+// checkGrant is the part of prepareGrant that needs no database.
+func checkGrant(grant models.Grant) error {
+	switch {
+	case !slices.Contains(models.Roles(), grant.Role):
+		return fault.Invalid("role", "oneof", "role must be viewer, moderator, admin or owner")
+	case grant.AllApps == (len(grant.AppIDs) > 0):
+		return fault.Invalid("apps", "required", "an operator is either for all apps or for named ones")
+	case grant.Role == models.RoleOwner && !grant.AllApps:
+		return fault.Invalid("apps", "owner", "an owner is always for all apps")
+	}
+	return nil
 }
 
 // sameGrant reports whether the grants, which are prepared, permit the same.

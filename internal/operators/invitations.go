@@ -40,7 +40,7 @@ func (o *Service) Invite(ctx context.Context, name string, grant models.Grant, b
 	if !o.LocalLogin() {
 		return nil, "", errLocalLoginOff
 	}
-	if err := checkName(name); err != nil {
+	if err := errors.Join(checkName(name), checkGrant(grant)); err != nil {
 		return nil, "", err
 	}
 	token, hash := newToken()

@@ -59,19 +59,24 @@ type NewKey struct {
 	Grant models.Grant
 }
 
+// checkLifetime returns INVALID_ARGUMENT for a lifetime that keys cannot have.
+func checkLifetime(d time.Duration) error {
+	switch {
+	case d < time.Hour:
+		return fault.Invalid("expiry", "min", "an API key lasts at least an hour")
+	case d > MaxKeyLifetime:
+		return fault.Invalid("expiry", "max", "an API key lasts at most %d days", MaxKeyLifetime/(24*time.Hour))
+	}
+	return nil
+}
+
 // CreateKey makes an API key of the operator and returns it with its text, which cannot be read later.
 // The caller has confirmed the operator's identity. Returns INVALID_ARGUMENT for the fields name
 // (rules unique, and limit if the operator has MaxKeys), expiry (rules min and max), and role and
 // apps (rule own if the operator may not do as much, or as in SetRole).
 func (o *Service) CreateKey(ctx context.Context, operator *models.Operator, in NewKey, by models.Actor) (*models.OperatorKey, string, error) {
-	if err := validate.Name(in.Name); err != nil {
+	if err := errors.Join(validate.Name(in.Name), checkLifetime(in.Lifetime), checkGrant(in.Grant)); err != nil {
 		return nil, "", err
-	}
-	switch {
-	case in.Lifetime < time.Hour:
-		return nil, "", fault.Invalid("expiry", "min", "an API key lasts at least an hour")
-	case in.Lifetime > MaxKeyLifetime:
-		return nil, "", fault.Invalid("expiry", "max", "an API key lasts at most %d days", MaxKeyLifetime/(24*time.Hour))
 	}
 	text := newKeyText()
 	now := models.TimeOf(o.clock())

@@ -2,6 +2,7 @@ package webhooks
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"gorm.io/gorm"
@@ -67,7 +68,7 @@ const (
 // another URL is called at once, and no longer counts as failing. Returns ErrNoEndpoint, and
 // INVALID_ARGUMENT for a value.
 func (s *Service) Update(ctx context.Context, app *models.App, id int64, c EndpointChange, by models.Actor) (*models.WebhookEndpoint, error) {
-	if err := s.checkChange(c); err != nil {
+	if err := s.CheckChange(c); err != nil {
 		return nil, err
 	}
 	widened := false
@@ -127,22 +128,18 @@ func updateDetail(before, after *models.WebhookEndpoint) string {
 	return strings.Join(detail, " ")
 }
 
-// checkChange returns INVALID_ARGUMENT if a value violates its rule.
-func (s *Service) checkChange(c EndpointChange) error {
-	if err := c.Validate(); err != nil {
-		return err
-	}
+// CheckChange returns INVALID_ARGUMENT for each value that violates its rule, as Update does.
+func (s *Service) CheckChange(c EndpointChange) error {
+	wrong := []error{c.Validate(), checkTypes(c.Types)}
 	if c.URL != nil {
-		if err := s.checkURL(*c.URL); err != nil {
-			return err
-		}
+		wrong = append(wrong, s.checkURL(*c.URL))
 	}
 	switch c.State {
 	case "", models.EndpointEnabled, models.EndpointDisabled:
 	default:
-		return fault.Invalid("state", "oneof", "state must be ENABLED or DISABLED")
+		wrong = append(wrong, fault.Invalid("state", "oneof", "state must be ENABLED or DISABLED"))
 	}
-	return checkTypes(c.Types)
+	return errors.Join(wrong...)
 }
 
 // ErrNoDelivery is returned if the endpoint has no delivery with the ID.

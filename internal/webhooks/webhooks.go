@@ -117,18 +117,17 @@ type NewEndpoint struct {
 // scheme of the URL.
 func (in NewEndpoint) Validate() error { return validate.Input(in) }
 
-// checkNew returns INVALID_ARGUMENT if a value violates its rule.
-func (s *Service) checkNew(in NewEndpoint) error {
-	if err := in.Validate(); err != nil {
-		return err
-	}
-	if err := s.checkURL(in.URL); err != nil {
-		return err
-	}
-	if in.Format != "" && in.Format != models.FormatRollcall {
+// Check returns INVALID_ARGUMENT for each value that violates its rule, as Create does.
+func (s *Service) Check(in NewEndpoint) error {
+	return errors.Join(in.Validate(), s.checkURL(in.URL), checkFormat(in.Format), checkTypes(in.Types))
+}
+
+// checkFormat returns INVALID_ARGUMENT unless endpoints can have the format.
+func checkFormat(format models.EndpointFormat) error {
+	if format != "" && format != models.FormatRollcall {
 		return fault.Invalid("format", "oneof", "format must be %s, the only one that there is", models.FormatRollcall)
 	}
-	return checkTypes(in.Types)
+	return nil
 }
 
 // checkURL returns INVALID_ARGUMENT unless the URL has a scheme that endpoints may have.
@@ -169,7 +168,7 @@ var ErrNoEndpoint error = fault.New(fault.WebhookNotFound, "there is no such web
 // endpoint. Returns INVALID_ARGUMENT for a value, and WEBHOOK_LIMIT_REACHED with `limit` if the app has
 // outbox.MaxEndpoints.
 func (s *Service) Create(ctx context.Context, app *models.App, in NewEndpoint, by models.Actor) (*models.WebhookEndpoint, string, error) {
-	if err := s.checkNew(in); err != nil {
+	if err := s.Check(in); err != nil {
 		return nil, "", err
 	}
 	secret := newSecret()
