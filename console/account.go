@@ -29,11 +29,7 @@ type accountPage struct {
 }
 
 // passwordForm is what is wrong with the form that changes the visitor's password.
-type passwordForm struct {
-	Errors faults
-	// WaitSeconds is how long to wait after too many wrong current passwords.
-	WaitSeconds int
-}
+type passwordForm struct{ Errors faults }
 
 // MinPassword returns the minimum length of a password.
 func (passwordForm) MinPassword() int { return operators.MinPasswordLength }
@@ -120,7 +116,9 @@ func (c *console) changeOwnPassword(v *visit) (f passwordForm, status int, err e
 		return passwordForm{Errors: faultsOf(v, err)}, http.StatusUnprocessableEntity, nil
 	}
 	if refusal != nil && refusal.Code == fault.RateLimited {
-		return passwordForm{Errors: faultOf("current", "login.throttled"), WaitSeconds: retryAfter(v, refusal)}, http.StatusTooManyRequests, nil
+		wait, err := v.locale.count("login.wait", retryAfter(v, refusal))
+		throttled := faultText{Key: "login.throttled", Value: wait}
+		return passwordForm{faults{"current": throttled}}, http.StatusTooManyRequests, err
 	}
 	if err != nil {
 		return f, 0, err

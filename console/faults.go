@@ -17,7 +17,7 @@ type faultText struct {
 	// Key is the key of the text, or "" if nothing is wrong. Args are the names and the values in it.
 	Key  string
 	Args []any
-	// Value is shown after the text, or "". It may be what a user or an operator has typed.
+	// Value is shown after the text, or "". It may be what was typed, which is in any script.
 	Value string
 }
 

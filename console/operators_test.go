@@ -119,7 +119,7 @@ func TestChangePassword_IsThrottled(t *testing.T) {
 	}
 	form.Set("current", password)
 	throttled := b.post(accountPath+"/password", form)
-	throttled.want(t, http.StatusTooManyRequests, `id="current-error" role="alert">Too many wrong passwords. Try again in 1 second.`, "Your account", "!another password")
+	throttled.want(t, http.StatusTooManyRequests, `id="current-error" role="alert">Too many wrong passwords. <bdi>Try again in 1 second.</bdi>`, "Your account", "!another password")
 	if got := throttled.Header.Get("Retry-After"); got != "1" {
 		t.Errorf("Retry-After: %q", got)
 	}
