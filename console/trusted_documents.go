@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -120,14 +121,17 @@ func (c *console) listTrusted(v *visit) error {
 	for _, f := range docs.Files {
 		p.Files = append(p.Files, trustedFile{c.belowSetting(f.Path), f.Documents, models.TimeOf(f.Changed)})
 	}
-	var found []trustedRow
-	for _, doc := range docs.All {
-		if row := trustedRowOf(app, doc); row.contains(models.SearchForm(p.Search)) {
-			found = append(found, row)
-		}
+	found := docs.All
+	if text := models.SearchForm(p.Search); text != "" {
+		found = slices.DeleteFunc(slices.Clone(found), func(doc *trusted.Document) bool {
+			return !trustedRow{Document: doc}.contains(text)
+		})
 	}
 	p.Found = len(found)
-	p.Documents, p.pager = pageOfRows(v, found, trustedPerPage)
+	found, p.pager = pageOfRows(v, found, trustedPerPage)
+	for _, doc := range found {
+		p.Documents = append(p.Documents, trustedRowOf(app, doc))
+	}
 	return c.show(v, "trusted_documents", p)
 }
 
