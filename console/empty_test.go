@@ -124,6 +124,9 @@ func TestEmptyLists_SayWhatToDo(t *testing.T) {
 			b = s.as(name)
 			b.post("/console/language", url.Values{"language": {language.tag}})
 			wants(emptyList{path: Root, key: "apps.empty", link: newAppPath, label: "app.new"}, b, owner)
+			if owner {
+				wants(emptyList{path: explorerPath, key: "apps.empty", link: newAppPath, label: "app.new"}, b, owner)
+			}
 			s.deps.Apps, s.url = all, before
 		}
 	}

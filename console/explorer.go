@@ -23,12 +23,16 @@ type explorerPage struct {
 	Path string
 	// Apps are the choices, or empty if the visitor may not have a token made.
 	Apps []*models.App
+	May  rights
 	explorerToken
 	// Kept is the text of the Headers pane at the time when a token was refused.
 	Kept string
 	// Errors explain why there is no token for the user.
 	Errors faults
 }
+
+// NewAppPath returns the page that creates an app, or "" if the visitor may not create one.
+func (p explorerPage) NewAppPath() string { return pathIf(p.May.may(adminsOfAll), newAppPath) }
 
 // FindUsers returns the path that finds users of the chosen app by name.
 func (explorerPage) FindUsers() string { return findUsersOfChosen }
@@ -72,8 +76,8 @@ func (c *console) showExplorer(v *visit) error {
 
 // explorerPage returns the data of a page without a token.
 func (c *console) explorerPage(v *visit) (*explorerPage, error) {
-	p := &explorerPage{Path: explorerPath}
-	if !v.rights().Administer() {
+	p := &explorerPage{Path: explorerPath, May: v.rights()}
+	if !p.May.Administer() {
 		return p, nil
 	}
 	var err error
