@@ -34,17 +34,19 @@ type Request struct {
 	Profiles bool
 }
 
-// Order is the order of a list: by a time and then by a numeric key, both descending, or both ascending
-// if OldestFirst. An index that ends with these columns provides either. The query should name that index (database.DB.Using),
-// because otherwise deep pages may cost more.
+// Order is the order of a list: by a time, or a text, and then by a numeric key, both descending, or
+// both ascending if OldestFirst. An index that ends with these columns provides either. The query
+// should name that index (database.DB.Using), because otherwise deep pages may cost more.
 type Order struct {
 	// List is the name of the list in its cursors, and Owner the ID of its owner.
 	List  string
 	Owner int64
 	// Secret encrypts the cursors. It may be zero for lists that only operators read.
 	Secret opaque.Secret
-	// At and ID are the names of the columns.
+	// At and ID are the names of the columns. One of them may be "", if the other alone is unique.
 	At, ID string
+	// Text means that At is a column of texts, the Text of each Key.
+	Text bool
 	// OldestFirst reverses the order. The two orders have different cursors.
 	OldestFirst bool
 }
@@ -114,41 +116,23 @@ func (c *Connection[T]) PageInfo() *Info {
 func (c *Connection[T]) TotalCount(ctx context.Context) (int, error) { return c.total(ctx) }
 
 // Limit returns query restricted to the requested page and one more row, which shows whether there
-// is another page. A page that ends before a cursor is read backwards. Returns INVALID_ARGUMENT for a cursor of another list.
+// is another page. A page that ends before a cursor is read backwards. Returns INVALID_ARGUMENT for a
+// cursor of another list.
 func (o Order) Limit(query *gorm.DB, r Request) (*gorm.DB, error) {
-	read, from := o, r.After
-	if r.Before != nil {
-		read.OldestFirst, from = !o.OldestFirst, r.Before
-	}
-	args, err := o.behind(from)
+	from, err := o.Position(r)
 	if err != nil {
 		return nil, err
 	}
-	if args != nil {
-		query = query.Where(read.Condition(), args...)
+	return o.Reading(r).Read(query, from, r.First+1), nil
+}
+
+// Position returns the position of the requested page's cursor, or nil for the first page. Returns
+// INVALID_ARGUMENT for a cursor of another list.
+func (o Order) Position(r Request) (*Key, error) {
+	cursor := r.After
+	if r.Before != nil {
+		cursor = r.Before
 	}
-	return query.Order(read.By()).Limit(r.First + 1), nil
-}
-
-// Condition returns the SQL condition for the rows behind a cursor; Behind returns its arguments.
-// It does not compare pairs, because MySQL cannot use them for a range. The plus signs keep SQLite
-// from using these terms for the index: it would otherwise read two ranges, to the end, and sort
-// them.
-func (o Order) Condition() string {
-	form := "%s <= ? AND (+%s < ? OR +%s = ? AND +%s < ?)"
-	if o.OldestFirst {
-		form = "%s >= ? AND (+%s > ? OR +%s = ? AND +%s > ?)"
-	}
-	return fmt.Sprintf(form, o.At, o.At, o.At, o.ID)
-}
-
-// Behind returns the arguments of Condition, or nil for the first page. Returns INVALID_ARGUMENT
-// for a cursor of another list.
-func (o Order) Behind(r Request) ([]any, error) {
-	return o.behind(r.After)
-}
-
-func (o Order) behind(cursor *string) ([]any, error) {
 	if cursor == nil {
 		return nil, nil
 	}
@@ -156,15 +140,83 @@ func (o Order) behind(cursor *string) ([]any, error) {
 	if errors.Is(err, ErrCursor) {
 		return nil, fault.Invalid("after", "cursor", "after: %s", err)
 	}
-	return []any{key.At, key.At, key.At, key.ID}, nil
+	return &key, nil
+}
+
+// Reading returns the order in which the rows of a page are read: the reverse, if it ends before a
+// cursor.
+func (o Order) Reading(r Request) Order {
+	if r.Before != nil {
+		o.OldestFirst = !o.OldestFirst
+	}
+	return o
+}
+
+// Read returns query restricted to the first n rows behind a position, or to the first of all if it is
+// nil.
+func (o Order) Read(query *gorm.DB, from *Key, n int) *gorm.DB {
+	if from != nil {
+		query = query.Where(o.Condition(), o.arguments(*from)...)
+	}
+	return query.Order(o.By()).Limit(n)
+}
+
+// Condition returns the SQL condition for the rows behind a position; Behind returns its arguments.
+// It does not compare pairs, because MySQL cannot use them for a range. The plus signs keep SQLite
+// from using these terms for the index: it would otherwise read two ranges, to the end, and sort
+// them.
+func (o Order) Condition() string {
+	behind := "<"
+	if o.OldestFirst {
+		behind = ">"
+	}
+	switch {
+	case o.ID == "":
+		return o.At + " " + behind + " ?"
+	case o.At == "":
+		return o.ID + " " + behind + " ?"
+	}
+	return fmt.Sprintf("%[1]s %[3]s= ? AND (+%[1]s %[3]s ? OR +%[1]s = ? AND +%[2]s %[3]s ?)", o.At, o.ID, behind)
+}
+
+// Behind returns the arguments of Condition, or nil for the first page. Returns INVALID_ARGUMENT
+// for a cursor of another list.
+func (o Order) Behind(r Request) ([]any, error) {
+	from, err := o.Position(Request{After: r.After})
+	if err != nil || from == nil {
+		return nil, err
+	}
+	return o.arguments(*from), nil
+}
+
+// arguments returns the arguments of Condition for a position.
+func (o Order) arguments(key Key) []any {
+	at := any(key.At)
+	if o.Text {
+		at = key.Text
+	}
+	switch {
+	case o.ID == "":
+		return []any{at}
+	case o.At == "":
+		return []any{key.ID}
+	}
+	return []any{at, at, at, key.ID}
 }
 
 // By returns the expressions for ORDER BY.
 func (o Order) By() string {
+	direction := " DESC"
 	if o.OldestFirst {
-		return o.At + ", " + o.ID
+		direction = ""
 	}
-	return o.At + " DESC, " + o.ID + " DESC"
+	switch {
+	case o.ID == "":
+		return o.At + direction
+	case o.At == "":
+		return o.ID + direction
+	}
+	return o.At + direction + ", " + o.ID + direction
 }
 
 // Cursor returns the cursor of the row at key.
@@ -175,7 +227,10 @@ func (o Order) cursors() cursors {
 	if o.OldestFirst {
 		list += ", oldest first"
 	}
-	return cursors{o.Secret.Sealer(list, o.Owner)}
+	if o.Text {
+		return cursors{texts: o.Secret.TextSealer(list, o.Owner)}
+	}
+	return cursors{times: o.Secret.Sealer(list, o.Owner)}
 }
 
 // Of returns the page that consists of rows, which were read with Limit. keys are their positions
