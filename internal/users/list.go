@@ -7,6 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
 	"rollcall/internal/page"
 	"rollcall/models"
@@ -37,12 +38,18 @@ func (f Filter) isAll() bool { return f.Search == "" && len(f.States) == 0 && le
 // INVALID_ARGUMENT for a cursor of another list, and RATE_LIMITED if too many filtered lists and
 // counts of the app are being read.
 func (s *Service) List(ctx context.Context, app *models.App, f Filter, r page.Request) (*Connection, error) {
-	l := list{
-		order: page.Order{List: "users", Owner: app.ID, Secret: s.keys.Secret(), At: "created_at", ID: "id", OldestFirst: r.OldestFirst},
-		parts: []part{{"users", func(ctx context.Context) *gorm.DB { return s.filter(ctx, app, f) }}},
-		at:    func(u *models.User) models.Time { return u.CreatedAt },
-		total: func(ctx context.Context) (int, error) { return s.total(ctx, app, f) },
+	return s.ListBy(ctx, app, f, ByRegistration, r)
+}
+
+// ListBy is List in another order, descending or, with r.OldestFirst, ascending. The filter must be
+// Sortable, except for ByRegistration.
+func (s *Service) ListBy(ctx context.Context, app *models.App, f Filter, by Sort, r page.Request) (*Connection, error) {
+	if by != ByRegistration && !f.Sortable() {
+		return nil, fault.Invalid("orderBy", "filter", "a search, and a filter that selects few users, have no other order than that of the registration")
 	}
+	l := s.sorted(app, f, by)
+	l.order.OldestFirst = r.OldestFirst
+	l.total = func(ctx context.Context) (int, error) { return s.total(ctx, app, f) }
 	if f.isAll() {
 		return s.list(ctx, l, r)
 	}
@@ -115,9 +122,11 @@ func (s *Service) Counts(ctx context.Context, app *models.App) (models.UserCount
 // Banned returns a page of the users whose ban is in force, the latest end first.
 func (s *Service) Banned(ctx context.Context, app *models.App, r page.Request) (*Connection, error) {
 	return s.list(ctx, list{
-		order: page.Order{List: "banned", Owner: app.ID, Secret: s.keys.Secret(), At: "banned_until", ID: "id"},
-		parts: []part{{"users", func(ctx context.Context) *gorm.DB { return s.banned(ctx, app) }}},
-		at:    func(u *models.User) models.Time { return *u.BannedUntil },
+		order: page.Order{List: "banned", Owner: app.ID, Secret: s.keys.Secret()},
+		parts: []part{{at: "users.banned_until", id: "users.id", queries: []query{
+			func(ctx context.Context) *gorm.DB { return s.banned(ctx, app) },
+		}}},
+		key:   func(u *models.User) page.Key { return page.Key{At: *u.BannedUntil, ID: u.ID} },
 		total: func(ctx context.Context) (int, error) { return s.BannedCount(ctx, app) },
 	}, r)
 }
@@ -134,70 +143,16 @@ func (s *Service) banned(ctx context.Context, app *models.App) *gorm.DB {
 // Deactivated returns a page of the deactivated users, the latest first.
 func (s *Service) Deactivated(ctx context.Context, app *models.App, r page.Request) (*Connection, error) {
 	return s.list(ctx, list{
-		order: page.Order{List: "deactivated", Owner: app.ID, Secret: s.keys.Secret(), At: "deactivated_at", ID: "id"},
-		parts: []part{{"users", func(ctx context.Context) *gorm.DB {
+		order: page.Order{List: "deactivated", Owner: app.ID, Secret: s.keys.Secret()},
+		parts: []part{{at: "users.deactivated_at", id: "users.id", queries: []query{func(ctx context.Context) *gorm.DB {
 			return s.readBy(ctx, "users_app_deactivated").Where("users.app_id = ? AND deactivated_at IS NOT NULL", app.ID)
-		}}},
-		at: func(u *models.User) models.Time { return *u.DeactivatedAt },
+		}}}},
+		key: func(u *models.User) page.Key { return page.Key{At: *u.DeactivatedAt, ID: u.ID} },
 		total: func(ctx context.Context) (int, error) {
 			counts, err := s.Counts(ctx, app)
 			return counts.Deactivated, err
 		},
 	}, r)
-}
-
-// list is a list of users.
-type list struct {
-	order page.Order
-	// parts are the parts of the list. If it has several, it is ordered by the time of registration,
-	// and the users of each part are newer than those of the next.
-	parts []part
-	// at returns a user's value of the column order.At.
-	at    func(*models.User) models.Time
-	total page.Total
-}
-
-// part is a part of a list.
-type part struct {
-	// table is the table or alias that has the columns of the order.
-	table string
-	// query returns the query for the users.
-	query func(context.Context) *gorm.DB
-}
-
-// list reads a page of a list. Its time is limited, as for all lists.
-func (s *Service) list(ctx context.Context, l list, r page.Request) (*Connection, error) {
-	ctx, cancel := s.db.Bounded(ctx)
-	defer cancel()
-	parts := slices.Clone(l.parts)
-	if l.order.OldestFirst != (r.Before != nil) { // read from the oldest on
-		slices.Reverse(parts)
-	}
-	users, rest := []*models.User{}, r
-	for _, part := range parts {
-		order := l.order
-		order.At, order.ID = part.table+"."+order.At, part.table+"."+order.ID
-		rest.First = r.First - len(users)
-		query, err := order.Limit(part.query(ctx), rest)
-		if err != nil {
-			return nil, err
-		}
-		var found []*models.User
-		if err := query.Select("users.*").Find(&found).Error; err != nil {
-			return nil, fmt.Errorf("listing users: %w", err)
-		}
-		if users = append(users, found...); len(users) > r.First {
-			break
-		}
-	}
-	keys := make([]page.Key, len(users))
-	for i, u := range users {
-		keys[i] = page.Key{At: l.at(u), ID: u.ID}
-	}
-	if r.After == nil && r.Before == nil && len(users) <= r.First { // this page is the whole list
-		l.total = func(context.Context) (int, error) { return len(users), nil }
-	}
-	return page.Of(l.order, r, users, keys, l.total), nil
 }
 
 // count returns how many users query selects. Returns RATE_LIMITED, as List does.

@@ -82,6 +82,7 @@ func (c *crowd) testPlans(statistics string) {
 		sorts bool
 		// reads is the maximum number of rows that a page of 20 and a count may read.
 		reads int
+		by    Sort
 	}
 	named := 0
 	for i := range c.size {
@@ -91,39 +92,52 @@ func (c *crowd) testPlans(statistics string) {
 	}
 	find := func(f Filter, total, matches int) want {
 		// The texts of all users in the index, and the rows of those whose text matches.
-		return want{list(f), total, []string{created, "PRIMARY"}, false, c.size + 2*matches + 30}
+		return want{list(f), total, []string{created, "PRIMARY"}, false, c.size + 2*matches + 30, ""}
 	}
 	// One cursor in the middle, where MySQL and MariaDB would rather scan from the start; and one
 	// near the end, where SQLite would rather read the rest in two ranges.
-	var cursors []string
+	var positions []*models.User
 	for _, id := range []string{fmt.Sprintf("user-%07d", c.size/2), "user-0000012"} {
 		row, err := c.users.ByID(context.Background(), c.app.ID, id)
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		cursors = append(cursors, page.Order{List: "users", Owner: c.app.ID, Secret: c.users.keys.Secret()}.Cursor(page.Key{At: row.CreatedAt, ID: row.ID}))
+		if err := c.db.Read(context.Background()).Take(row, row.ID).Error; err != nil { // with the name for searches
+			c.t.Fatal(err)
+		}
+		positions = append(positions, row)
+	}
+	sorted := func(f Filter, by Sort, total int, index string, reads int) want {
+		return want{func(r page.Request) (*Connection, error) {
+			return c.users.ListBy(context.Background(), c.app, f, by, r)
+		}, total, []string{index, created, banned}, false, reads, by}
 	}
 	for name, want := range map[string]want{
-		"all":                    {list(Filter{}), c.size, []string{created}, false, 30},
-		"active":                 {list(states(models.UserActive)), c.size - 2*c.few, []string{created, banned}, false, 100},
-		"banned":                 {list(states(models.UserBanned)), c.few, []string{banned}, true, 200},
-		"deactivated":            {list(states(models.UserDeactivated)), c.few, []string{deactivated}, true, 200},
-		"banned or deactivated":  {list(states(models.UserBanned, models.UserDeactivated)), 2 * c.few, []string{banned, deactivated, "PRIMARY"}, true, 900},
-		"active or banned":       {list(states(models.UserActive, models.UserBanned)), c.size - c.few, []string{created}, false, 30},
-		"active or deactivated":  {list(states(models.UserActive, models.UserDeactivated)), c.size - c.few, []string{created, banned}, false, 100},
-		"every state":            {list(states(models.UserActive, models.UserDeactivated, models.UserBanned)), c.size, []string{created}, false, 30},
-		"online":                 {list(Filter{Presences: online}), c.few, []string{presence}, false, 100},
-		"not online":             {list(Filter{Presences: others}), c.size - c.few, []string{created, presence}, false, 100},
-		"online and active":      {list(Filter{Presences: online, States: states(models.UserActive).States}), c.few, []string{presence}, false, 100},
-		"not online and banned":  {list(Filter{Presences: others, States: states(models.UserBanned).States}), c.few, []string{banned, presence}, true, 200},
+		"all":                    {list(Filter{}), c.size, []string{created}, false, 30, ""},
+		"active":                 {list(states(models.UserActive)), c.size - 2*c.few, []string{created, banned}, false, 100, ""},
+		"banned":                 {list(states(models.UserBanned)), c.few, []string{banned}, true, 200, ""},
+		"deactivated":            {list(states(models.UserDeactivated)), c.few, []string{deactivated}, true, 200, ""},
+		"banned or deactivated":  {list(states(models.UserBanned, models.UserDeactivated)), 2 * c.few, []string{banned, deactivated, "PRIMARY"}, true, 900, ""},
+		"active or banned":       {list(states(models.UserActive, models.UserBanned)), c.size - c.few, []string{created}, false, 30, ""},
+		"active or deactivated":  {list(states(models.UserActive, models.UserDeactivated)), c.size - c.few, []string{created, banned}, false, 100, ""},
+		"every state":            {list(states(models.UserActive, models.UserDeactivated, models.UserBanned)), c.size, []string{created}, false, 30, ""},
+		"online":                 {list(Filter{Presences: online}), c.few, []string{presence}, false, 100, ""},
+		"not online":             {list(Filter{Presences: others}), c.size - c.few, []string{created, presence}, false, 100, ""},
+		"online and active":      {list(Filter{Presences: online, States: states(models.UserActive).States}), c.few, []string{presence}, false, 100, ""},
+		"not online and banned":  {list(Filter{Presences: others, States: states(models.UserBanned).States}), c.few, []string{banned, presence}, true, 200, ""},
 		"search by ID":           find(Filter{Search: "user-000012"}, 10, 10),
 		"search by name":         find(Filter{Search: "丽 novak"}, named, named),
 		"search without a match": find(Filter{Search: "nobody"}, 0, 0),
 		"search the banned":      find(Filter{Search: "user-0000", States: states(models.UserBanned).States}, 1, 999),
 		"bannedUsers": {func(r page.Request) (*Connection, error) { return c.users.Banned(context.Background(), c.app, r) },
-			c.few, []string{banned}, false, 100},
+			c.few, []string{banned}, false, 100, ""},
 		"deactivatedUsers": {func(r page.Request) (*Connection, error) { return c.users.Deactivated(context.Background(), c.app, r) },
-			c.few, []string{deactivated}, false, 30},
+			c.few, []string{deactivated}, false, 30, ""},
+		"by name":              sorted(Filter{}, ByName, c.size, "users_app_name", 30),
+		"by id":                sorted(Filter{}, ByID, c.size, "users_app_external", 30),
+		"by seen":              sorted(Filter{}, BySeen, c.size, "users_app_active", 30),
+		"active users by seen": sorted(states(models.UserActive), BySeen, c.size-2*c.few, "users_app_active", 100),
+		"active users by name": sorted(states(models.UserActive), ByName, c.size-2*c.few, "users_app_name", 100),
 	} {
 		c.t.Run(statistics+"/"+name, func(t *testing.T) {
 			c := &crowd{c.world.with(t), c.app, c.size, c.few}
@@ -147,7 +161,11 @@ func (c *crowd) testPlans(statistics string) {
 			if total == 0 {
 				return
 			}
-			after := cursors
+			var after []string
+			for _, u := range positions {
+				l := c.users.sorted(c.app, Filter{}, want.by)
+				after = append(after, l.order.Cursor(l.key(u)))
+			}
 			if strings.HasSuffix(name, "Users") { // other lists have other orders
 				after = []string{first.Edges()[len(first.Edges())-2].Cursor()}
 			}

@@ -30,10 +30,10 @@ type reach struct{ ids, names int }
 // the newest that match, and older ones whose ID begins with the text.
 func (s *Service) search(ctx context.Context, app *models.App, f Filter, l *list) error {
 	l.parts = nil
-	var counted []func(context.Context) *gorm.DB
+	var counted []query
 	l.total = func(ctx context.Context) (sum int, err error) {
-		for _, query := range counted {
-			n, err := s.count(ctx, app, query)
+		for _, matching := range counted {
+			n, err := s.count(ctx, app, matching)
 			if err != nil {
 				return 0, err
 			}
@@ -51,14 +51,14 @@ func (s *Service) search(ctx context.Context, app *models.App, f Filter, l *list
 	}
 	rows := s.db.Then() + " users ON users.id = found.id"
 	newest := func(ctx context.Context) *gorm.DB { return s.only(ctx, f, s.matching(ctx, app, form, oldest, rows)) }
-	l.parts = append(l.parts, part{"found", newest})
+	l.parts = append(l.parts, part{at: "found.created_at", id: "found.id", queries: []query{newest}})
 	if len(f.States)+len(f.Presences) == 0 {
 		newest = func(ctx context.Context) *gorm.DB { return s.matching(ctx, app, form, oldest, "") }
 	}
 	counted = append(counted, newest)
 	if oldest != nil && mayBeginID(f.Search) {
 		older := func(ctx context.Context) *gorm.DB { return s.only(ctx, f, s.older(ctx, app, f.Search, *oldest)) }
-		l.parts = append(l.parts, part{"users", older})
+		l.parts = append(l.parts, part{at: "users.created_at", id: "users.id", queries: []query{older}})
 		counted = append(counted, older)
 	}
 	return nil
