@@ -144,6 +144,8 @@ type Apps interface {
 // Users is what the console needs of the rules about users (users.Service).
 type Users interface {
 	List(ctx context.Context, app *models.App, f users.Filter, r page.Request) (*users.Connection, error)
+	// ListBy is List in another order, which only a Sortable filter has.
+	ListBy(ctx context.Context, app *models.App, f users.Filter, by users.Sort, r page.Request) (*users.Connection, error)
 	// Export calls write with each page of the users that the filter selects.
 	Export(ctx context.Context, app *models.App, f users.Filter, by models.Actor, write func([]*models.User) error) error
 	// ExportByIDs is Export of the users with these IDs.

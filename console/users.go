@@ -1,6 +1,9 @@
 package console
 
 import (
+	"cmp"
+	"maps"
+	"net/url"
 	"strings"
 	"unicode"
 
@@ -12,8 +15,81 @@ import (
 // usersPage is the data of users.html.
 type usersPage struct {
 	userList
-	// OldestFirst reverses the order, which is the newest first.
-	OldestFirst bool
+	// Order is the key of the chosen order, and Sorted that of the order of the list, which is that of
+	// the registration if a search or a filter does not have the chosen one.
+	Order, Sorted string
+	// sortable reports whether the list has all orders.
+	sortable bool
+	// query is that of the request.
+	query url.Values
+}
+
+// userOrder is an order of the list of users. Its key in queries is one of userOrders.
+type userOrder struct {
+	by        users.Sort
+	ascending bool
+}
+
+// userOrders are the orders to choose from. A minus reverses an order.
+var userOrders = map[string]userOrder{
+	"newest": {users.ByRegistration, false},
+	"oldest": {users.ByRegistration, true},
+	"name":   {users.ByName, true},
+	"-name":  {users.ByName, false},
+	"id":     {users.ByID, true},
+	"-id":    {users.ByID, false},
+	"seen":   {users.BySeen, false},
+	"-seen":  {users.BySeen, true},
+}
+
+// Orders returns the keys of userOrders in the order in which they are shown.
+func (usersPage) Orders() []string {
+	return []string{"newest", "oldest", "name", "-name", "id", "-id", "seen", "-seen"}
+}
+
+// userColumn is a column of the list of users, whose head links to the list in its order.
+type userColumn struct {
+	// Text is the key of its name.
+	Text string
+	// Path is the list in the column's order, or in the reverse if it has the order already. It is "" if
+	// the list does not have the order.
+	Path string
+	// Aria is the value of aria-sort, or "" if the list has another order.
+	Aria string
+}
+
+// Columns returns the columns of the list.
+func (p usersPage) Columns() []userColumn {
+	return []userColumn{
+		p.column("user.name", "name", "-name"),
+		p.column("user.id", "id", "-id"),
+		p.column("user.status", "seen", "-seen"),
+		{Text: "user.state"},
+		p.column("user.registered", "newest", "oldest"),
+	}
+}
+
+// column returns the column with an order, whose key is first and, reversed, second.
+func (p usersPage) column(text, first, second string) userColumn {
+	column, key := userColumn{Text: text}, first
+	if p.Sorted == first || p.Sorted == second {
+		column.Aria = "descending"
+		if userOrders[p.Sorted].ascending {
+			column.Aria = "ascending"
+		}
+		if p.Sorted == first {
+			key = second
+		}
+	}
+	if userOrders[first].by != users.ByRegistration && !p.sortable {
+		return column
+	}
+	query := maps.Clone(p.query)
+	query.Del("after")
+	query.Del("before")
+	query.Set("order", key)
+	column.Path = p.App.UsersPath + "?" + query.Encode()
+	return column
 }
 
 // Shows returns the keys of showFilters in the order in which they are shown.
@@ -29,6 +105,14 @@ type userRow struct {
 	Status models.UserStatus
 }
 
+// LastSeen returns when the user was last online, or nil if it is online, never was, or is deactivated.
+func (r userRow) LastSeen() *models.Time {
+	if r.Status.Presence == models.PresenceOnline || r.DeactivatedAt != nil {
+		return nil
+	}
+	return r.Status.ChangedAt
+}
+
 func (c *console) listUsers(v *visit) error {
 	app := v.app
 	query := v.r.URL.Query()
@@ -40,16 +124,23 @@ func (c *console) listUsers(v *visit) error {
 	if err != nil {
 		return err
 	}
-	request := pageBothWays(v, sizeOf(v))
-	request.OldestFirst = query.Get("order") == "oldest"
-	list, err := c.userList(v, row, usersList, request, func(r page.Request) (*users.Connection, error) {
-		return c.Users.List(v.r.Context(), app, filter, r)
+	p := usersPage{Order: cmp.Or(query.Get("order"), "newest"), sortable: filter.Sortable(), query: query}
+	if _, known := userOrders[p.Order]; !known {
+		return c.notFound(v)
+	}
+	if p.Sorted = p.Order; !p.sortable && userOrders[p.Order].by != users.ByRegistration {
+		p.Sorted = "newest"
+	}
+	order, request := userOrders[p.Sorted], pageBothWays(v, sizeOf(v))
+	request.OldestFirst = order.ascending
+	p.userList, err = c.userList(v, row, usersList, request, func(r page.Request) (*users.Connection, error) {
+		return c.Users.ListBy(v.r.Context(), app, filter, order.by, r)
 	})
 	if err != nil {
 		return err
 	}
-	list.Search, list.Show = filter.Search, query.Get("show")
-	return c.show(v, "users", usersPage{list, request.OldestFirst})
+	p.Search, p.Show = filter.Search, query.Get("show")
+	return c.show(v, "users", p)
 }
 
 // pollCounts responds with the number of users and how many are online.

@@ -3,8 +3,10 @@ package console
 import (
 	"context"
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -93,6 +95,86 @@ func TestUsersPaging(t *testing.T) {
 			t.Errorf("%d pages: %v", pages, got)
 		}
 	})
+}
+
+func TestUsersOrder(t *testing.T) {
+	s := onSQLite(t)
+	for _, u := range [][2]string{{"b-1", "Zoë"}, {"C-2", "émile"}, {"a-3", "Emil"}} {
+		s.pass(time.Millisecond)
+		s.register(s.dev, u[0], u[1])
+	}
+	s.connect(s.dev, "C-2", silent{})
+	b := s.as("viewer")
+	root := "/console/apps/" + s.dev.Key + "/users"
+	listed := func(p *answer) (ids []string) {
+		for _, link := range p.links() {
+			if id, ok := strings.CutPrefix(link, root+"/"); ok {
+				ids = append(ids, id)
+			}
+		}
+		return ids
+	}
+	for order, want := range map[string]struct{ ids, head string }{
+		"":       {"a-3 C-2 b-1 ann", `aria-sort="descending"><a href="` + root + `?order=oldest&amp;size=20">Registered`},
+		"newest": {"a-3 C-2 b-1 ann", `aria-sort="descending"><a href="` + root + `?order=oldest&amp;size=20">Registered`},
+		"oldest": {"ann b-1 C-2 a-3", `aria-sort="ascending"><a href="` + root + `?order=newest&amp;size=20">Registered`},
+		"name":   {"ann a-3 C-2 b-1", `aria-sort="ascending"><a href="` + root + `?order=-name&amp;size=20">Name`},
+		"-name":  {"b-1 C-2 a-3 ann", `aria-sort="descending"><a href="` + root + `?order=name&amp;size=20">Name`},
+		"id":     {"C-2 a-3 ann b-1", `aria-sort="ascending"><a href="` + root + `?order=-id&amp;size=20">ID`},
+		"-id":    {"b-1 ann a-3 C-2", `aria-sort="descending"><a href="` + root + `?order=id&amp;size=20">ID`},
+		"seen":   {"C-2 a-3 b-1 ann", `aria-sort="descending"><a href="` + root + `?order=-seen&amp;size=20">Status`},
+		"-seen":  {"ann b-1 a-3 C-2", `aria-sort="ascending"><a href="` + root + `?order=seen&amp;size=20">Status`},
+	} {
+		p := b.get(root + "?size=20&order=" + order)
+		p.want(t, http.StatusOK, want.head, "!has no other order")
+		if got := strings.Join(listed(p), " "); got != want.ids || strings.Count(p.body, "aria-sort") != 1 {
+			t.Errorf("order %q: %s, want %s\n%s", order, got, want.ids, p.body)
+		}
+	}
+	b.get(root+"?order=name&show=active").want(t, http.StatusOK, `aria-sort="ascending"><a href="`+root+`?order=-name&amp;show=active">Name`)
+	for _, few := range []string{"q=e", "show=banned", "show=online"} {
+		b.get(root+"?order=name&"+few).want(t, http.StatusOK, "has no other order", `<option value="name" selected>`)
+	}
+	b.get(root+"?order=name&q=e").want(t, http.StatusOK, `<th scope="col" role="columnheader" >Name</th>`,
+		`aria-sort="descending"><a href="`+root+`?order=oldest&amp;q=e">Registered`)
+	b.get(root+"?order=size").want(t, http.StatusNotFound)
+}
+
+// TestUsersOrder_Paging follows the links to the next and the previous pages in the order of names.
+func TestUsersOrder_Paging(t *testing.T) {
+	s := onSQLite(t)
+	for i := range 44 {
+		s.register(s.dev, fmt.Sprintf("user-%02d", i), fmt.Sprintf("Name %02d", 99-i))
+	}
+	b := s.as("viewer")
+	root := "/console/apps/" + s.dev.Key + "/users"
+	var there, back []string
+	path := root + "?order=name"
+	follow := func(rel string) (ids []string) {
+		p := b.get(path)
+		p.want(t, http.StatusOK, `aria-sort="ascending"`)
+		for _, link := range p.links() {
+			if id, ok := strings.CutPrefix(link, root+"/"); ok {
+				ids = append(ids, id)
+			}
+		}
+		path = ""
+		if found := regexp.MustCompile(`rel="` + rel + `" href="([^"]*)"`).FindStringSubmatch(p.body); found != nil {
+			path = html.UnescapeString(found[1])
+		}
+		return ids
+	}
+	last := path
+	for path != "" {
+		last = path
+		there = append(there, follow("next")...)
+	}
+	for path = last; path != ""; {
+		back = append(follow("prev"), back...)
+	}
+	if len(there) != 45 || there[1] != "user-43" || there[44] != "user-00" || !slices.Equal(there, back) {
+		t.Errorf("there %q, back %q", there, back)
+	}
 }
 
 func TestUsersSearch(t *testing.T) {
