@@ -92,6 +92,11 @@ func (p usersPage) column(text, first, second string) userColumn {
 	return column
 }
 
+// RowActions returns the actions on a user in its row: the main ones of its page.
+func (p usersPage) RowActions(row userRow) []*userAction {
+	return (&userPage{App: p.App, User: row, May: p.May}).MainActions()
+}
+
 // Shows returns the keys of showFilters in the order in which they are shown.
 func (usersPage) Shows() []string { return []string{"online", "active", "banned", "deactivated"} }
 

@@ -177,6 +177,27 @@ func TestUsersOrder_Paging(t *testing.T) {
 	}
 }
 
+func TestUsersRowActions(t *testing.T) {
+	s := onSQLite(t)
+	for _, id := range []string{"bad", "gone"} {
+		s.register(s.dev, id, "User")
+	}
+	_, err := s.users.Ban(context.Background(), s.dev, []string{"bad"}, users.Sentence{Length: time.Hour}, models.Actor{Name: "op"})
+	s.check(err)
+	_, err = s.users.Deactivate(context.Background(), s.dev, []string{"gone"}, models.Actor{Name: "op"})
+	s.check(err)
+	root := "/console/apps/" + s.dev.Key + "/users"
+	link := func(id, action, text string) string {
+		return `href="` + root + "/" + id + action + `">` + text + "</a>"
+	}
+	s.operator("mo", models.RoleModerator)
+	s.as("mo").get(root).want(t, http.StatusOK, `aria-label="Actions on ann"`, link("ann", "", "Open"), link("ann", "/ban", "Ban this user"), "!/ann/unban",
+		`form="row" class="small" formaction="`+root+`/ann/sign-out">Sign out everywhere`,
+		link("bad", "/unban", "Lift the ban"), "!/gone/sign-out", "!/gone/ban", "!/gone/reactivate")
+	s.as("admin").get(root).want(t, http.StatusOK, link("gone", "/reactivate", "Reactivate this user"))
+	s.as("viewer").get(root).want(t, http.StatusOK, "!Actions on", "!/ann/sign-out", `!id="row"`)
+}
+
 func TestUsersSearch(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		s := newSite(t, db)
