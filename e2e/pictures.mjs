@@ -109,12 +109,13 @@ try {
 
   await other.kill();
   redis.process.kill('SIGSTOP');
-  const notices = async () => {
+  const named = async () => {
     await desk.open(root);
-    return (await desk.page.locator('main > .notice.bad').count()) === 2;
+    const count = (selector) => desk.page.locator(selector).count();
+    return (await count('main > .notice.bad')) === 2 && (await count('.part-LOST')) === 1;
   };
-  await until(notices, 'the console to name what is away');
-  await picture(desk, 'incident', 900);
+  await until(named, 'the console to name what is away');
+  await picture(desk, 'incident', 1020);
   await desk.leave();
 } finally {
   await browser.close();
