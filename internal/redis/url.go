@@ -1,15 +1,14 @@
 package redis
 
 import (
-	"cmp"
 	"errors"
-	"net"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/redis/rueidis"
+
+	"rollcall/internal/hostlist"
 )
 
 // What can be wrong with URLs. None repeats a part of the URL, which may contain a password.
@@ -49,15 +48,7 @@ const (
 
 // parse parses a URL.
 func parse(text string) (t target, err error) {
-	scheme, rest, _ := strings.Cut(text, "://")
-	authority, tail := rest, ""
-	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
-		authority, tail = rest[:end], rest[end:]
-	}
-	at := strings.LastIndex(authority, "@") + 1
-	hosts := strings.Split(authority[at:], ",")
-	// net/url accepts one host.
-	single := scheme + "://" + authority[:at] + hosts[0] + tail
+	single, hosts := hostlist.Split(text)
 	u, err := url.Parse(single)
 	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Fragment != "" {
 		return t, errForm
@@ -80,8 +71,12 @@ func parse(text string) (t target, err error) {
 	case t.sentinelUser != "" && t.sentinelPassword == "":
 		return t, errSentinelPassword
 	}
+	port := serverPort
+	if t.master != "" {
+		port = sentinelPort
+	}
 	for _, host := range hosts {
-		address, ok := addressOf(host, t.master != "")
+		address, ok := hostlist.Join(host, port)
 		if !ok {
 			return t, errForm
 		}
@@ -99,22 +94,4 @@ func parse(text string) (t target, err error) {
 	}
 	t.name = shown.String()
 	return t, nil
-}
-
-// addressOf returns HOST:PORT for a host of a URL, with or without a port, and reports whether it is
-// valid.
-func addressOf(host string, sentinel bool) (address string, ok bool) {
-	u, err := url.Parse("redis://" + host)
-	if err != nil || u.Host != host || u.Hostname() == "" || strings.Contains(u.Hostname(), ":") && host[0] != '[' {
-		return "", false
-	}
-	port := serverPort
-	if sentinel {
-		port = sentinelPort
-	}
-	port = cmp.Or(u.Port(), port)
-	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return "", false
-	}
-	return net.JoinHostPort(u.Hostname(), port), true
 }
