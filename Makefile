@@ -104,7 +104,7 @@ fuzz: ## runs every fuzz target for FUZZTIME=20s, or those that match TARGET=nam
 # Galera needs the Debian packages galera-4, rsync and lsof, which `make deps` does not install.
 .PHONY: test-engines
 test-engines: ## the tests on engines that `make test` lacks: a Galera cluster of three members, failovers of Redis under load
-	ROLLCALL_TEST_ENGINES=1 $(GO) test -timeout 10m -run '^TestGalera' -count=1 -v ./cli
+	ROLLCALL_TEST_ENGINES=1 $(GO) test -timeout 10m -p 1 -run '^TestGalera' -count=1 -v ./cli ./internal/database
 	ROLLCALL_TEST_ENGINES=1 $(GO) test -timeout 10m -run '^TestSentinelFailovers' -count=1 -v ./internal/presence
 
 .PHONY: release

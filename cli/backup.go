@@ -17,7 +17,7 @@ type backupCommand struct {
 
 // Run copies SQLite's file, and prints what the copy contains. It does not migrate the schema.
 func (c *backupCommand) Run(ctx context.Context, s *settings, streams *Streams) error {
-	db, err := s.connect(ctx)
+	db, err := s.connect(ctx, nil)
 	if err != nil {
 		return err
 	}

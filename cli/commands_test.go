@@ -350,6 +350,7 @@ func TestRun_MistakesInOneLine(t *testing.T) {
 		{"serve --allowed-origins chat.example", 2, "ROLLCALL_ALLOWED_ORIGINS"},
 		{"serve --allowed-origins https://*.chat.example", 2, "ROLLCALL_ALLOWED_ORIGINS"},
 		{"serve --trusted-proxies proxy", 2, "ROLLCALL_TRUSTED_PROXIES"},
+		{"serve --database-max-connections 3", 2, "ROLLCALL_DATABASE_MAX_CONNECTIONS must be from 4 to 10000"},
 		{"serve --redis-url localhost:6379", 2, "ROLLCALL_REDIS_URL"},
 		{"serve --redis-url http://u:hunter2@localhost", 2, "ROLLCALL_REDIS_URL"},
 		{"serve --redis-url redis://u:hunter2@localhost/zero", 2, "ROLLCALL_REDIS_URL"},

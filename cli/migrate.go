@@ -30,7 +30,7 @@ type migrateStatus struct{}
 
 // Run prints the version of the schema and changes nothing.
 func (migrateStatus) Run(ctx context.Context, s *settings, streams *Streams) error {
-	db, err := s.connect(ctx)
+	db, err := s.connect(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"rollcall/internal/apps"
 	"rollcall/internal/atrest"
@@ -12,13 +13,19 @@ import (
 	"rollcall/node"
 )
 
-// connect opens the database without changing its schema.
-func (s *settings) connect(ctx context.Context) (*database.DB, error) {
+// connect opens the database without changing its schema. log receives changes of the server in use;
+// nil: they are not logged.
+func (s *settings) connect(ctx context.Context, log *slog.Logger) (*database.DB, error) {
 	keys, err := atrest.Parse(s.DatabaseKey)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("%s: %w", atrest.Setting, err)}
 	}
-	db, err := database.OpenTLS(ctx, s.DatabaseURL, s.DatabaseTLS.of("ROLLCALL_DATABASE_TLS_"))
+	if n := s.DatabaseConns; n < database.LeastMaxConnections || n > database.MostMaxConnections {
+		return nil, usageError{fmt.Errorf("ROLLCALL_DATABASE_MAX_CONNECTIONS must be from %d to %d", database.LeastMaxConnections, database.MostMaxConnections)}
+	}
+	db, err := database.OpenWith(ctx, s.DatabaseURL, database.Options{
+		TLS: s.DatabaseTLS.of("ROLLCALL_DATABASE_TLS_"), MaxConnections: s.DatabaseConns, Log: log,
+	})
 	if wrong, ok := errors.AsType[*database.URLError](err); ok {
 		return nil, usageError{fmt.Errorf("ROLLCALL_DATABASE_URL: %w", wrong)}
 	}
@@ -33,7 +40,7 @@ func (s *settings) connect(ctx context.Context) (*database.DB, error) {
 
 // open opens the database and migrates its schema.
 func (s *settings) open(ctx context.Context) (*database.DB, error) {
-	db, err := s.connect(ctx)
+	db, err := s.connect(ctx, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	}
 	log := s.logger(streams)
 	warnOfUnknown(log, streams.Environment, parsed.Model.Node)
-	db, err := s.connect(ctx)
+	db, err := s.connect(ctx, log)
 	if err != nil {
 		return err
 	}

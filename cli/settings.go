@@ -22,11 +22,12 @@ const defaultDatabaseURL = "sqlite:rollcall.db"
 // settings are the settings of all commands. Each is a flag or in the environment; the flag takes
 // precedence.
 type settings struct {
-	DatabaseURL string   `env:"ROLLCALL_DATABASE_URL" secret:"" default:"${defaultDatabaseURL}" help:"sqlite:PATH, mysql://user:password@host:3306/name?tls=true, or mysql://user@unix(/path/to.sock)/name (${env})."`
-	DatabaseKey string   `env:"ROLLCALL_DATABASE_KEY" secret:"" help:"Keys of at least 32 characters, separated by commas: the first encrypts the secrets in the database, all decrypt them; without it, they are not encrypted (${env})."`
-	DatabaseTLS tlsFiles `embed:"" prefix:"database-tls-" envprefix:"ROLLCALL_DATABASE_TLS_"`
-	LogLevel    string   `env:"ROLLCALL_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error (${env})."`
-	LogFormat   string   `env:"ROLLCALL_LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"text or json; auto: text on a terminal, json elsewhere (${env})."`
+	DatabaseURL   string   `env:"ROLLCALL_DATABASE_URL" secret:"" default:"${defaultDatabaseURL}" help:"sqlite:PATH, mysql://user:password@host:3306/name?tls=true, with commas between several hosts, or mysql://user@unix(/path/to.sock)/name (${env})."`
+	DatabaseKey   string   `env:"ROLLCALL_DATABASE_KEY" secret:"" help:"Keys of at least 32 characters, separated by commas: the first encrypts the secrets in the database, all decrypt them; without it, they are not encrypted (${env})."`
+	DatabaseConns int      `env:"ROLLCALL_DATABASE_MAX_CONNECTIONS" name:"database-max-connections" default:"40" help:"How many connections to a MySQL server this node may have (${env})."`
+	DatabaseTLS   tlsFiles `embed:"" prefix:"database-tls-" envprefix:"ROLLCALL_DATABASE_TLS_"`
+	LogLevel      string   `env:"ROLLCALL_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error (${env})."`
+	LogFormat     string   `env:"ROLLCALL_LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"text or json; auto: text on a terminal, json elsewhere (${env})."`
 }
 
 // tlsFiles are the files for the connections to a server.

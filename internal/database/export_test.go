@@ -22,3 +22,9 @@ func (db *DB) NewQueryWithin(limit time.Duration, text string) *Query {
 	q.limit = limit
 	return q
 }
+
+// Search looks for a server as after a failed attempt to connect, and returns at the end of the search.
+func (db *DB) Search() {
+	current, _ := db.connector.chosen()
+	<-db.connector.find(current).done
+}

@@ -3,10 +3,12 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -24,8 +26,8 @@ import (
 	"gorm.io/gorm/logger"
 
 	"rollcall/internal/atrest"
-
 	"rollcall/internal/clienttls"
+	"rollcall/internal/hostlist"
 )
 
 // Dialect is the dialect of SQL that a database uses.
@@ -43,14 +45,9 @@ const (
 	// statementTimeout limits how long a caller waits for one statement if the network is silent.
 	// Presence relies on no read taking longer than a minute.
 	statementTimeout = 30 * time.Second
-	// mysqlConns is the maximum number of connections of one node to a server.
-	mysqlConns = 64
 	// mysqlConnLife is the maximum life of a connection, so that a node notices when a name has
 	// moved to another server or a balancer has a new server.
 	mysqlConnLife = 3 * time.Minute
-	// mysqlWriters is the maximum number of connections for transactions, so that those that wait
-	// for a lock do not block all reads.
-	mysqlWriters = 48
 	// sqliteReaders is the maximum number of read connections to a file; each has a cache.
 	sqliteReaders = 8
 	// busyPatience is how long a read waits for another process that has locked the whole file.
@@ -58,6 +55,14 @@ const (
 	// busyStep is the same for the writing connection, which then checks whether its caller is
 	// still waiting; see writer.begin.
 	busyStep = 250 * time.Millisecond
+)
+
+// The bounds and the default of Options.MaxConnections. With the default, three nodes stay below the
+// 151 connections that MySQL and MariaDB accept by default, and leave some for operators and backups.
+const (
+	LeastMaxConnections   = 4
+	DefaultMaxConnections = 40
+	MostMaxConnections    = 10_000
 )
 
 // DB is an open database. Reads go through Read, changes through Tx.
@@ -73,7 +78,7 @@ type DB struct {
 	writer *writer // nil for MySQL
 
 	// For connections outside the pools: to the server, or to the file.
-	connector *connector
+	connector *connector // nil for SQLite
 	path      string
 	// patience is writePatience, shorter in tests.
 	patience time.Duration
@@ -107,21 +112,32 @@ func (e *URLError) Error() string { return "the database URL " + e.problem }
 // `mysql://user:password@host:port/name`, and checks that it responds. The error is one line that
 // names what was tried, without the password. It is a *URLError if the URL is invalid.
 func Open(ctx context.Context, rawURL string) (*DB, error) {
-	return OpenTLS(ctx, rawURL, clienttls.Files{})
+	return OpenWith(ctx, rawURL, Options{})
 }
 
-// OpenTLS is Open with files for the TLS of a URL with tls=true. It also returns a
-// *clienttls.Error if they cannot be used.
-func OpenTLS(ctx context.Context, rawURL string, files clienttls.Files) (*DB, error) {
+// Options are what a DB on a MySQL server needs besides its URL.
+type Options struct {
+	// TLS names the files for the TLS of a URL with tls=true.
+	TLS clienttls.Files
+	// MaxConnections is the maximum number of connections to the server; 0: the default. A quarter
+	// of them is not for transactions, so that those that wait for a lock do not block all reads.
+	MaxConnections int
+	// Log receives the changes of the server in use, if the URL names several; nil: nothing is
+	// logged.
+	Log *slog.Logger
+}
+
+// OpenWith is Open with options. It also returns a *clienttls.Error if the files cannot be used.
+func OpenWith(ctx context.Context, rawURL string, options Options) (*DB, error) {
 	scheme, rest, ok := strings.Cut(rawURL, ":")
 	switch {
 	case ok && scheme == string(SQLite):
-		if err := files.CheckUnused("the database is a file"); err != nil {
+		if err := options.TLS.CheckUnused("the database is a file"); err != nil {
 			return nil, err
 		}
 		return openSQLite(ctx, rest)
 	case ok && scheme == string(MySQL):
-		return openMySQL(ctx, rawURL, files)
+		return openMySQL(ctx, rawURL, options)
 	}
 	return nil, &URLError{"must start with sqlite: or mysql://"}
 }
@@ -181,24 +197,24 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	return db, nil
 }
 
-func openMySQL(ctx context.Context, rawURL string, files clienttls.Files) (*DB, error) {
-	cfg, err := parseMySQL(rawURL)
+func openMySQL(ctx context.Context, rawURL string, options Options) (*DB, error) {
+	cfg, hosts, err := parseMySQL(rawURL)
 	if err != nil {
 		return nil, err
 	}
-	secure, err := requireTLS(cfg, files)
+	secure, err := requireTLS(cfg, options.TLS)
 	if err != nil {
 		return nil, err
 	}
-	name := fmt.Sprintf("mysql://%s@%s/%s", cfg.User, cfg.Addr, cfg.DBName)
-	base, err := mysql.NewConnector(cfg)
+	name := fmt.Sprintf("mysql://%s@%s/%s", cfg.User, strings.Join(hosts, ","), cfg.DBName)
+	connector, err := newConnector(cfg, hosts, secure, options.Log)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
 	}
-	connector := &connector{Connector: base, tls: secure}
+	conns := cmp.Or(options.MaxConnections, DefaultMaxConnections)
 	pool := sql.OpenDB(connector)
-	pool.SetMaxOpenConns(mysqlConns)
-	pool.SetMaxIdleConns(mysqlConns)
+	pool.SetMaxOpenConns(conns)
+	pool.SetMaxIdleConns(conns)
 	pool.SetConnMaxIdleTime(time.Minute)
 	pool.SetConnMaxLifetime(mysqlConnLife)
 	if err := ping(ctx, pool); err != nil {
@@ -212,72 +228,80 @@ func openMySQL(ctx context.Context, rawURL string, files clienttls.Files) (*DB, 
 	}
 	db := &DB{
 		dialect: MySQL, name: name, connector: connector, read: gdb, pool: pool, write: gdb,
-		patience: writePatience, places: make(chan struct{}, mysqlWriters),
+		patience: writePatience, places: make(chan struct{}, conns-conns/4),
 	}
 	db.probe = db.newProbe()
 	return db, nil
 }
 
-// parseMySQL parses mysql://user:password@host:port/name?tls=… and
-// mysql://user@unix(/path/to.sock)/name. Its errors contain no part of the URL that could be a
-// password.
-func parseMySQL(rawURL string) (*mysql.Config, error) {
+// parseMySQL parses mysql://user:password@host:port/name?tls=…, with commas between several hosts,
+// and mysql://user@unix(/path/to.sock)/name. It returns the addresses of the hosts, or the socket; the
+// configuration has the first one. Its errors contain no part of the URL that could be a password.
+func parseMySQL(rawURL string) (cfg *mysql.Config, addresses []string, err error) {
 	rest, ok := strings.CutPrefix(rawURL, "mysql://")
 	if !ok {
-		return nil, &URLError{"must start with mysql://"}
+		return nil, nil, &URLError{"must start with mysql://"}
 	}
-	cfg := mysql.NewConfig()
+	cfg = mysql.NewConfig()
 	socket := ""
 	if before, after, found := strings.Cut(rest, "unix("); found && (before == "" || strings.HasSuffix(before, "@")) {
 		path, tail, closed := strings.Cut(after, ")")
 		if !closed || path == "" {
-			return nil, &URLError{"has a unix(…) that names no socket"}
+			return nil, nil, &URLError{"has a unix(…) that names no socket"}
 		}
 		socket, rest = path, before+"socket"+tail
 	}
-	u, err := url.Parse("mysql://" + rest)
+	single, hosts := hostlist.Split("mysql://" + rest)
+	u, err := url.Parse(single)
 	if err != nil {
 		// url.Error repeats the whole URL, including the password.
-		return nil, &URLError{"cannot be read; write mysql://user:password@host:3306/name, with special characters percent-encoded"}
+		return nil, nil, &URLError{"cannot be read; write mysql://user:password@host:3306/name, with special characters percent-encoded"}
 	}
 	if u.User == nil || u.User.Username() == "" {
-		return nil, &URLError{"names no user; write mysql://user:password@host:3306/name"}
+		return nil, nil, &URLError{"names no user; write mysql://user:password@host:3306/name"}
 	}
 	cfg.User = u.User.Username()
 	cfg.Passwd, _ = u.User.Password()
 	cfg.DBName = strings.TrimPrefix(u.Path, "/")
 	if cfg.DBName == "" || strings.Contains(cfg.DBName, "/") {
-		return nil, &URLError{"names no database; write mysql://user:password@host:3306/name, with special characters percent-encoded"}
+		return nil, nil, &URLError{"names no database; write mysql://user:password@host:3306/name, with special characters percent-encoded"}
 	}
 	switch {
 	case socket != "":
-		cfg.Net, cfg.Addr = "unix", socket
-	case u.Hostname() == "":
-		return nil, &URLError{"names no host; write mysql://user:password@host:3306/name"}
-	default:
-		port := u.Port()
-		if port == "" {
-			port = "3306"
+		if len(hosts) > 1 {
+			return nil, nil, &URLError{"names a socket and hosts; several servers are named by hosts only"}
 		}
-		cfg.Net, cfg.Addr = "tcp", net.JoinHostPort(u.Hostname(), port)
+		cfg.Net, addresses = "unix", []string{socket}
+	case u.Hostname() == "":
+		return nil, nil, &URLError{"names no host; write mysql://user:password@host:3306/name"}
+	default:
+		cfg.Net = "tcp"
+		for _, host := range hosts {
+			address, ok := hostlist.Join(host, "3306")
+			if !ok {
+				return nil, nil, &URLError{"names an invalid host; write mysql://user:password@host:3306/name, with commas between several hosts"}
+			}
+			addresses = append(addresses, address)
+		}
 	}
+	cfg.Addr = addresses[0]
 	for key, values := range u.Query() {
 		if key != "tls" || len(values) != 1 {
-			return nil, &URLError{fmt.Sprintf("has the parameter %q; only tls is known", key)}
+			return nil, nil, &URLError{fmt.Sprintf("has the parameter %q; only tls is known", key)}
 		}
 		switch values[0] {
 		case "true", "false":
 			cfg.TLSConfig = values[0]
 		case "preferred":
-			return nil, &URLError{"has tls=preferred, which connects without encryption if the server offers no TLS; write tls=true"}
+			return nil, nil, &URLError{"has tls=preferred, which connects without encryption if the server offers no TLS; write tls=true"}
 		case "skip-verify":
-			return nil, &URLError{"has tls=skip-verify, which accepts any server; write tls=true, and name the CA of the server's certificate"}
+			return nil, nil, &URLError{"has tls=skip-verify, which accepts any server; write tls=true, and name the CA of the server's certificate"}
 		default:
-			return nil, &URLError{"has a tls that is neither true nor false"}
+			return nil, nil, &URLError{"has a tls that is neither true nor false"}
 		}
 	}
 	if cfg.Net == "unix" && cfg.TLSConfig == "true" {
-		return nil, &URLError{"has tls=true with a socket, which has no host name that a certificate could be checked for"}
+		return nil, nil, &URLError{"has tls=true with a socket, which has no host name that a certificate could be checked for"}
 	}
 	cfg.Collation = "utf8mb4_bin"
 	cfg.Timeout = connectTimeout
@@ -289,7 +313,7 @@ func parseMySQL(rawURL string) (*mysql.Config, error) {
 	// An UPDATE returns the number of rows that it matched, as on SQLite.
 	cfg.ClientFoundRows = true
 	cfg.Logger = &mysql.NopLogger{}
-	return cfg, nil
+	return cfg, addresses, nil
 }
 
 // requireTLS makes all connections by cfg use TLS if its URL says tls=true, and returns what their

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -25,6 +26,10 @@ func TestOpen_ErrorsAreOneLine(t *testing.T) {
 		{"open socket", "mysql://root:hunter2@unix(/tmp/x", "names no socket"},
 		{"bad escape", "mysql://root:hunter2%zz@localhost/x", "cannot be read"},
 		{"unknown parameter", "mysql://root:hunter2@localhost/x?foo=1", `parameter "foo"`},
+		{"an invalid host", "mysql://root:hunter2@a,b:0/x", "names an invalid host"},
+		{"an empty host", "mysql://root:hunter2@a,/x", "names an invalid host"},
+		{"a socket among hosts", "mysql://root:hunter2@unix(/tmp/x),b/x", "a socket and hosts"},
+		{"no server", "mysql://root:hunter2@127.0.0.1:1,127.0.0.1:2/x", "127.0.0.1:2: dial tcp"},
 		{"unknown tls", "mysql://root:hunter2@localhost/x?tls=perhaps", "neither true nor false"},
 		{"nobody there", "mysql://root:hunter2@127.0.0.1:1/x", "cannot reach database mysql://root@127.0.0.1:1/x"},
 	}
@@ -57,16 +62,20 @@ func TestParseMySQL(t *testing.T) {
 		{"mysql://ann:pw@[::1]:3306/im", "ann", "pw", "tcp", "[::1]:3306", "im", ""},
 	}
 	for _, test := range tests {
-		cfg, err := parseMySQL(test.url)
+		cfg, addresses, err := parseMySQL(test.url)
 		if err != nil {
 			t.Errorf("%s: %v", test.url, err)
 			continue
 		}
 		got := [...]string{cfg.User, cfg.Passwd, cfg.Net, cfg.Addr, cfg.DBName, cfg.TLSConfig}
 		want := [...]string{test.user, test.password, test.network, test.address, test.name, test.tls}
-		if got != want {
-			t.Errorf("%s: got %q, want %q", test.url, got, want)
+		if got != want || !slices.Equal(addresses, []string{test.address}) {
+			t.Errorf("%s: got %q, want %q; addresses %q", test.url, got, want, addresses)
 		}
+	}
+	_, addresses, err := parseMySQL("mysql://ann:p,w@one:3307,[::1],two/im?tls=true")
+	if err != nil || !slices.Equal(addresses, []string{"one:3307", "[::1]:3306", "two:3306"}) {
+		t.Errorf("several hosts: %q, %v", addresses, err)
 	}
 }
 
@@ -124,8 +133,9 @@ func FuzzParseMySQL(f *testing.F) {
 	f.Add("mysql://ann:secret-word@db.example:3307/im?tls=true")
 	f.Add("mysql://ann:secret-word@unix(/run/my.sock)/im")
 	f.Add("mysql://:@/")
+	f.Add("mysql://ann:secret-word@one:1,[::1]:2/im")
 	f.Fuzz(func(t *testing.T, url string) {
-		if _, err := parseMySQL(url); err != nil && strings.Contains(err.Error(), "secret-word") && !strings.Contains(url, "?") {
+		if _, _, err := parseMySQL(url); err != nil && strings.Contains(err.Error(), "secret-word") && !strings.Contains(url, "?") {
 			t.Errorf("error %q tells the password", err)
 		}
 	})

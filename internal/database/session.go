@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -59,22 +60,40 @@ const (
 	tooManyPause = 50 * time.Millisecond
 )
 
-// connector makes the sessions of all pools on one MySQL or MariaDB server.
+// connector makes the sessions of all pools, on one server.
 type connector struct {
-	driver.Connector
-	tls *clienttls.Source // nil without TLS
+	servers []*mysqlServer
+	tls     *clienttls.Source // nil without TLS
+	log     *slog.Logger
 
 	// generation is the generation of new sessions. Sessions of earlier ones are closed at their
 	// next use.
 	generation atomic.Int64
-	mu         sync.Mutex
-	renewed    time.Time // when the generation began
+	switches   atomic.Int64 // how often another server has been chosen
+
+	mu      sync.Mutex
+	renewed time.Time // when the generation began
+	// inUse is the server in use, and search the present search for another one, nil if there is
+	// none. See servers.go.
+	inUse  *mysqlServer
+	search *search
 }
 
 // Connect implements driver.Connector.
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
-	generation := c.generation.Load()
-	conn, err := c.dial(ctx)
+	if len(c.servers) > 1 {
+		return c.connectToUsable(ctx)
+	}
+	server, generation := c.chosen()
+	return c.open(ctx, server, generation)
+}
+
+// Driver implements driver.Connector.
+func (c *connector) Driver() driver.Driver { return &mysql.MySQLDriver{} }
+
+// open makes a session on a server.
+func (c *connector) open(ctx context.Context, server *mysqlServer, generation int64) (*session, error) {
+	conn, err := c.dial(ctx, server)
 	if err != nil {
 		return nil, err
 	}
@@ -95,8 +114,8 @@ const closedInHandshake = "bad connection"
 
 // dial connects. If the server has too many connections, it returns givenUp after a pause.
 // database/sql then tries again, preferably with a connection that has become free.
-func (c *connector) dial(ctx context.Context) (driver.Conn, error) {
-	conn, err := c.Connector.Connect(ctx)
+func (c *connector) dial(ctx context.Context, server *mysqlServer) (driver.Conn, error) {
+	conn, err := server.connector.Connect(ctx)
 	if err != nil && err.Error() == closedInHandshake {
 		err = driver.ErrBadConn
 	}

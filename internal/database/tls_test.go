@@ -14,8 +14,8 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// TestOpenTLS connects to a server that accepts TLS with a client certificate only.
-func TestOpenTLS(t *testing.T) {
+// TestOpenWith_TLS connects to a server that accepts TLS with a client certificate only.
+func TestOpenWith_TLS(t *testing.T) {
 	later := time.Now().Add(12 * time.Hour)
 	ca, stranger := testenv.NewAuthority(t, later), testenv.NewAuthority(t, later)
 	server, port := testenv.TLSMariaDB(t, ca, ca.Issue(t, later, "localhost"))
@@ -32,7 +32,7 @@ func TestOpenTLS(t *testing.T) {
 	pair, foreign := ca.Issue(t, later), stranger.Issue(t, later)
 	good := clienttls.Files{CA: ca.File, Cert: pair.Cert, Key: pair.Key, Setting: "ROLLCALL_DATABASE_TLS_"}
 
-	db, err := database.OpenTLS(t.Context(), url("localhost", "?tls=true"), good)
+	db, err := database.OpenWith(t.Context(), url("localhost", "?tls=true"), database.Options{TLS: good})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestOpenTLS(t *testing.T) {
 		files := clienttls.Files{CA: ca.File, Cert: dir + "/cert", Key: dir + "/key"}
 		put(pair.Cert, files.Cert)
 		put(pair.Key, files.Key)
-		db, err := database.OpenTLS(t.Context(), url("localhost", "?tls=true"), files)
+		db, err := database.OpenWith(t.Context(), url("localhost", "?tls=true"), database.Options{TLS: files})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,10 +120,10 @@ func TestOpenTLS(t *testing.T) {
 		"files that do not exist":   {url("localhost", "?tls=true"), files(func(f *clienttls.Files) { f.CA = "/no/such/file" }), "/no/such/file"},
 		"files for another network": {"mysql://root@unix(" + server.Socket() + ")/" + name, good, "does not use TLS"},
 	} {
-		db, err := database.OpenTLS(t.Context(), test.url, test.files)
+		db, err := database.OpenWith(t.Context(), test.url, database.Options{TLS: test.files})
 		// A loaded machine may need longer for a handshake than a connection may take.
 		for deadline := time.Now().Add(30 * time.Second); errors.Is(err, context.DeadlineExceeded) && time.Now().Before(deadline); {
-			db, err = database.OpenTLS(t.Context(), test.url, test.files)
+			db, err = database.OpenWith(t.Context(), test.url, database.Options{TLS: test.files})
 		}
 		if err == nil {
 			db.Close()
@@ -134,8 +134,8 @@ func TestOpenTLS(t *testing.T) {
 	}
 }
 
-// TestOpenTLS_NeverPlain: a server without TLS is refused.
-func TestOpenTLS_NeverPlain(t *testing.T) {
+// TestOpenWith_TLS_NeverPlain: a server without TLS is refused.
+func TestOpenWith_TLS_NeverPlain(t *testing.T) {
 	socket, name, _ := strings.Cut(strings.TrimPrefix(testenv.MySQLURL(t), "mysql://root@unix("), ")/")
 	plain := "mysql://root@" + testenv.NewProxy(t, socket).Address() + "/" + name
 	db, err := database.Open(t.Context(), plain+"?tls=true")

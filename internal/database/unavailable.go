@@ -19,6 +19,9 @@ func Unavailable(err error) bool {
 	if err == nil {
 		return false
 	}
+	if _, ok := errors.AsType[*NoServerError](err); ok {
+		return true
+	}
 	if my, ok := errors.AsType[*mysql.MySQLError](err); ok {
 		return slices.Contains(unavailableMySQL, my.Number) || isWriteConflict(my)
 	}
