@@ -191,6 +191,7 @@ var rowless = map[string]bool{
 	"POST /console/audit.csv":                        true,
 	"POST /console/audit.ndjson":                     true,
 	"POST /console/apps/{key}/users/{id}/disconnect": true,
+	"POST /console/apps/{key}/bulk/disconnect":       true, // presence writes the status later
 	"POST /console/explorer":                         true,
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"rollcall/internal/apps"
+	"rollcall/internal/users"
 	"rollcall/models"
 )
 
@@ -43,6 +44,11 @@ func TestEmptyLists_SayWhatToDo(t *testing.T) {
 	s.trust(map[string]string{s.dev.Key + ".json": `{"a": "query Me { me { id } }"}`, s.prod.Key + ".json": `{}`})
 	idle := operatorsPath + "/" + s.operatorID("idle")
 	ann := userPath(s.dev, "ann")
+	_, err = s.users.Register(ctx, s.dev, users.Registration{ID: "gone", Name: "Gone"})
+	s.check(err)
+	_, err = s.users.Deactivate(ctx, s.dev, []string{"gone"}, setup)
+	s.check(err)
+	gone := userPath(s.dev, "gone")
 	lists := []emptyList{
 		{path: usersPath(app), key: "users.empty", link: explorerPath + "?app=" + app.Key, label: "users.empty.explorer"},
 		{path: usersPath(app) + "?q=zoe", key: "users.nobody", link: usersPath(app), label: "users.all", open: true, args: []any{"search", "zoe"}},
@@ -62,6 +68,8 @@ func TestEmptyLists_SayWhatToDo(t *testing.T) {
 		{path: ann + "/activity", key: "bans.empty"},
 		{path: ann + "/activity", key: "user.audit.empty"},
 		{path: ann + "/bans", key: "bans.empty", link: ann + "/activity", label: "list.back", open: true},
+		{path: gone + "/activity", key: "bans.erased"},
+		{path: gone + "/bans", key: "bans.erased", link: gone + "/activity", label: "list.back", open: true},
 		{path: auditPath + "?target=zoe", key: "audit.not_found", link: auditPath, label: "audit.all", open: true},
 		{path: idle, key: "sessions.empty"},
 		{path: idle, key: "logins.empty"},

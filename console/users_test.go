@@ -33,6 +33,12 @@ func (s *site) connect(app *models.App, id string, link status.Link) {
 	allowed := func(context.Context) error { return nil }
 	_, err = s.presence.Connect(context.Background(), acc, models.PlatformHarmonyOS, link, allowed)
 	s.check(err)
+	// Presence writes the status later; the test compares rows, or stops the database.
+	for deadline := time.Now().Add(10 * time.Second); u.Presence != models.PresenceOnline; time.Sleep(2 * time.Millisecond) {
+		if u, err = s.users.ByID(context.Background(), app.ID, id); err != nil || time.Now().After(deadline) {
+			s.t.Fatalf("%s is not written as online: %v", id, err)
+		}
+	}
 }
 
 func TestApps(t *testing.T) {
