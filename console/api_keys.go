@@ -94,8 +94,9 @@ func (p *apiKeyPage) Example() string {
 	return `curl ` + p.URL + ` -H "Authorization: Bearer $ROLLCALL_API_KEY" -H 'Content-Type: application/json' -d '{"query":"{ viewer { role } }"}'`
 }
 
+// askCreateKey shows the form, which grants the least until the visitor chooses more.
 func (c *console) askCreateKey(v *visit) error {
-	form, err := c.grantForm(v, v.operator.Grant)
+	form, err := c.grantForm(v, models.Grant{Role: models.RoleViewer})
 	if err != nil {
 		return err
 	}

@@ -32,10 +32,12 @@ func TestAPIKeys_AreMadeShownOnceAndRevoked(t *testing.T) {
 		s.operator("mia", models.RoleAdmin, s.dev)
 		b := s.loggedIn("mia")
 		page := b.get(newKeyPath)
-		// The form offers what the operator may do, and chooses all of it.
-		page.want(t, http.StatusOK, `value="admin" checked`, `value="named" checked`, `value="`+s.dev.Key+`" checked`, "!"+`value="owner"`, "!"+`value="all"`, "!"+s.prod.Key)
+		// The form offers what the operator may do, and chooses the least.
+		page.want(t, http.StatusOK, `value="admin"`, `value="viewer" checked`, `value="named" checked`, `value="`+s.dev.Key+`">`, "!"+`value="owner"`, "!"+`value="all"`, "!"+s.prod.Key)
 		form := page.form()
 		form.Set("name", hostile)
+		form.Set("role", "admin")
+		form.Set("app", s.dev.Key)
 		form.Set("expiry", ownLength)
 		form.Set("days", "7")
 		form.Del("") // the button
@@ -88,6 +90,8 @@ func TestAPIKeys_FormNamesWhatIsWrong(t *testing.T) {
 	s := onSQLite(t)
 	s.operator("mia", models.RoleAdmin, s.dev)
 	b := s.as("mia")
+	// For an operator that may do everything too, the form chooses the least.
+	s.as("admin").get(newKeyPath).want(t, http.StatusOK, `value="viewer" checked`, `value="named" checked`, `value="all">`, `value="`+s.prod.Key+`">`)
 	valid := url.Values{"name": {"deploy"}, "expiry": {"30"}, "role": {"viewer"}, "scope": {"named"}, "app": {s.dev.Key}}
 	for _, c := range []struct{ field, value, text string }{
 		{"name", "", "A name has 1 to 64 characters."},
@@ -95,7 +99,10 @@ func TestAPIKeys_FormNamesWhatIsWrong(t *testing.T) {
 		{"expiry", "own", "Enter a whole number of days from 1 to 365."},
 		{"expiry", "366", "Enter a whole number of days from 1 to 365."},
 		{"expiry", "99999999999999999999", "Enter a whole number of days from 1 to 365."},
+		{"role", "", "Choose a role."},
 		{"role", "owner", "An owner is always for all apps."},
+		{"scope", "", "Choose all apps, or"},
+		{"app", "", "Choose all apps, or"},
 		{"scope", "all", "Choose all apps, or name at least one app."},
 		{"app", s.prod.Key, "One of these apps no longer exists."},
 	} {
@@ -104,6 +111,9 @@ func TestAPIKeys_FormNamesWhatIsWrong(t *testing.T) {
 			form[name] = values
 		}
 		form.Set(c.field, c.value)
+		if c.value == "" && c.field != "name" {
+			form.Del(c.field)
+		}
 		b.post(newKeyPath, form).want(t, http.StatusUnprocessableEntity, `role="alert">`+c.text, "!"+operators.KeyMark)
 	}
 	b.reveal(newKeyPath, valid).shownKey(t)

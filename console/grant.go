@@ -52,13 +52,14 @@ func (c *console) grantForm(v *visit, grant models.Grant) (grantForm, error) {
 	return f, nil
 }
 
-// readGrant reads the form. The rules check the grant.
+// readGrant reads the form. The rules check the grant; without a choice of the apps, it is for none.
 func (c *console) readGrant(v *visit) (grantForm, models.Grant, error) {
 	if err := v.r.ParseForm(); err != nil {
 		return grantForm{}, models.Grant{}, problem{http.StatusBadRequest, "error.invalid"}
 	}
 	form := v.r.PostForm
-	grant := models.Grant{Role: models.Role(form.Get("role")), AllApps: form.Get("scope") == allApps}
+	scope := form.Get("scope")
+	grant := models.Grant{Role: models.Role(form.Get("role")), AllApps: scope == allApps}
 	f, err := c.grantForm(v, grant)
 	if err != nil {
 		return grantForm{}, models.Grant{}, err
@@ -70,7 +71,9 @@ func (c *console) readGrant(v *visit) (grantForm, models.Grant, error) {
 				f.Apps[i].Chosen, id = true, f.Apps[i].ID
 			}
 		}
-		grant.AppIDs = append(grant.AppIDs, id)
+		if scope != "" {
+			grant.AppIDs = append(grant.AppIDs, id)
+		}
 	}
 	return f, grant, nil
 }

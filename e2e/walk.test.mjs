@@ -432,7 +432,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     const newKey = '/console/account/api-keys/new';
     await walk.visit([['account-api-key', newKey]]);
     await walk.answer('account-api-key-wrong', 422, newKey, { name: 'deploy', expiry: 'own' });
-    await walk.answer('account-api-key-made', 200, newKey, { expiry: '30' });
+    await walk.answer('account-api-key-made', 200, newKey, { expiry: '30', scope: 'all' });
     await walk.visit([['account-api-keys', '/console/account']]);
     const revokeKey = await page.locator('a[href*="api-key="]').first().getAttribute('href');
     await walk.visit([['account-api-key-revoke', revokeKey]]);
