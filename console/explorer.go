@@ -3,6 +3,7 @@ package console
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -29,6 +30,8 @@ type explorerPage struct {
 	Kept string
 	// Errors explain why there is no token for the user.
 	Errors faults
+	// Found has the choices if several users were found for what was typed.
+	Found typedUser
 }
 
 // NewAppPath returns the page that creates an app, or "" if the visitor may not create one.
@@ -41,11 +44,19 @@ func (explorerPage) FindUsers() string { return findUsersOfChosen }
 type explorerToken struct {
 	// App is the key of the chosen app. User is the ID of one of its users, or "" for an app token.
 	App, User string
-	// AppName is the name of the chosen app.
-	AppName string
+	// AppName is the name of the chosen app, and UserName that of the user.
+	AppName, UserName string
 	// Token is a token that was just made, or "".
 	Token   string
 	Expires models.Time
+}
+
+// UserLabel returns the name and the ID of the user of the token, or its ID if it has no name.
+func (e explorerToken) UserLabel() string {
+	if e.UserName == "" {
+		return e.User
+	}
+	return fmt.Sprintf("%s (%s)", e.UserName, e.User)
 }
 
 // Headers returns the initial text of the Headers pane, or "" for GraphiQL's default.
@@ -64,7 +75,7 @@ func (c *console) showExplorer(v *visit) error {
 	if err != nil {
 		return err
 	}
-	p.App = v.r.FormValue("app")
+	p.App, p.User = v.r.FormValue("app"), searchText(v.r.FormValue("user"))
 	if key := v.r.URL.Query().Get("shown"); key != "" {
 		// Without the token if it is no longer shown.
 		if _, err := c.Sealed.Get(v.r.Context(), v.session.ID, key, &p.explorerToken); err != nil {
@@ -111,6 +122,19 @@ func (c *console) fillExplorer(v *visit) error {
 			return err
 		}
 		return c.revealToken(v, p)
+	}
+	if p.Found, err = c.typedUser(v, app, "explorer.user.label", p.User); err != nil {
+		return err
+	}
+	if len(p.Found.Choices) > 0 {
+		p.Found.choose(func(id string) string {
+			return explorerPath + "?" + url.Values{"app": {app.Key}, "user": {id}}.Encode()
+		})
+		p.Kept = v.r.PostFormValue("headers")
+		return c.render(v, http.StatusUnprocessableEntity, "explorer", p)
+	}
+	if p.User = p.Found.ID(); p.Found.User != nil {
+		p.UserName = p.Found.User.Name
 	}
 	granted, err := c.Users.GrantToken(v.r.Context(), app, p.User, explorerTokenTTL, c.actor(v))
 	var refusal *fault.Error

@@ -42,7 +42,7 @@ func TestExplorerToken(t *testing.T) {
 		ofApp := b.reveal(explorerPath, url.Values{"app": {s.dev.Key}, "user": {""}})
 		ofApp.want(t, http.StatusOK, "An app token of demo was filled in", `value="`+s.dev.Key+`" selected`, `role="status"`)
 		ofUser := b.reveal(explorerPath, url.Values{"app": {s.dev.Key}, "user": {" ann "}})
-		ofUser.want(t, http.StatusOK, "A token of the user ann of demo was filled in", `value="ann"`, "2026-11-20 09:00 UTC")
+		ofUser.want(t, http.StatusOK, "A token of the user Ann (ann) of demo was filled in", `value="ann"`, "2026-11-20 09:00 UTC")
 		appToken, userToken := filledToken(ofApp), filledToken(ofUser)
 		if app, user, err := s.users.Verify(ctx, appToken); err != nil || app.ID != s.dev.ID || user != nil {
 			t.Errorf("the app's token: %v, %v, %v", app, user, err)
@@ -71,7 +71,7 @@ func TestExplorerToken(t *testing.T) {
 		_, err = s.users.Deactivate(ctx, s.dev, []string{"gone"}, by)
 		s.check(err)
 		for user, words := range map[string]string{
-			"nobody": "The app has no user nobody.", hostile: "The app has no user &lt;script&gt;", "王": "The app has no user 王.",
+			"nobody": "No user with the ID or name nobody was found.", hostile: "the ID or name &lt;script&gt;", "王": "the ID or name 王",
 			"loud": "loud is banned", "gone": "gone is deactivated",
 		} {
 			b.post(explorerPath, url.Values{"app": {s.dev.Key}, "user": {user}}).want(t, http.StatusUnprocessableEntity,

@@ -15,14 +15,15 @@ import (
 // permissionPage is the data of permission.html.
 type permissionPage struct {
 	App appRow
-	// Path is the path of the page; From and To are the IDs of the two users.
+	// Path is the path of the page; From and To are the IDs of the two users, or what was typed for
+	// them.
 	Path, From, To string
-	// Decision is nil until both IDs are given.
+	// Decision is nil until both users are given and neither is one of several.
 	Decision *relations.Explanation
 	// May is what the visitor may do.
 	May rights
-	// Sender and Recipient are nil if there is no such user.
-	Sender, Recipient *userRow
+	// Sender and Recipient are the users found for what was typed.
+	Sender, Recipient typedUser
 }
 
 // FindPath returns the path that finds users by name.
@@ -93,43 +94,39 @@ func remedy(name string, do func(*relations.Service, context.Context, *models.Ap
 		if err := c.setFlash(v, resultText("permission."+name, result), pair.From); err != nil {
 			return err
 		}
-		return v.redirect(permissionPath(app) + "?" + url.Values{"from": {pair.From}, "to": {pair.To}}.Encode())
+		return v.redirect(permissionOf(app, pair.From, pair.To))
 	}
 }
 
 // permissionPath returns the page that explains the app's decisions.
 func permissionPath(app *models.App) string { return appPath(app) + "/permission" }
 
+// permissionOf returns that page for two users.
+func permissionOf(app *models.App, from, to string) string {
+	return permissionPath(app) + "?" + url.Values{"from": {from}, "to": {to}}.Encode()
+}
+
 // explainPermission shows whether one user may message another, and why.
 func (c *console) explainPermission(v *visit) error {
 	app := v.app
 	query := v.r.URL.Query()
-	p := permissionPage{
-		App: c.appRow(v, app), Path: permissionPath(app), May: v.rights(),
-		From: searchText(query.Get("from")), To: searchText(query.Get("to")),
-	}
-	if p.From == "" || p.To == "" {
-		return c.show(v, "permission", p)
-	}
+	p := permissionPage{App: c.appRow(v, app), Path: permissionPath(app), May: v.rights()}
 	var err error
-	if p.Decision, err = c.Relations.Explain(v.r.Context(), app, relations.Pair{From: p.From, To: p.To}); err != nil {
+	if p.Sender, err = c.typedUser(v, app, "permission.sender", searchText(query.Get("from"))); err != nil {
 		return err
 	}
-	if p.Sender, err = c.rowOf(v, app, p.From); err != nil {
+	if p.Recipient, err = c.typedUser(v, app, "permission.recipient", searchText(query.Get("to"))); err != nil {
 		return err
 	}
-	if p.Recipient, err = c.rowOf(v, app, p.To); err != nil {
-		return err
+	p.From, p.To = p.Sender.ID(), p.Recipient.ID()
+	p.Sender.choose(func(id string) string { return permissionOf(app, id, p.To) })
+	p.Recipient.choose(func(id string) string { return permissionOf(app, p.From, id) })
+	several := len(p.Sender.Choices)+len(p.Recipient.Choices) > 0
+	if p.From != "" && p.To != "" && !several {
+		p.Decision, err = c.Relations.Explain(v.r.Context(), app, relations.Pair{From: p.From, To: p.To})
+		if err != nil {
+			return err
+		}
 	}
 	return c.show(v, "permission", p)
-}
-
-// rowOf returns the user with that ID, or nil if there is none.
-func (c *console) rowOf(v *visit, app *models.App, id string) (*userRow, error) {
-	u, err := c.Users.ByID(v.r.Context(), app.ID, id)
-	if u == nil || err != nil {
-		return nil, err
-	}
-	row := c.userRow(v, app, u)
-	return &row, nil
 }

@@ -148,19 +148,19 @@ func TestPermission_Explained(t *testing.T) {
 	b := s.as("viewer")
 	path := permissionPath(s.dev)
 	ask := func(from, to string) string { return path + "?" + url.Values{"from": {from}, "to": {to}}.Encode() }
-	b.get(path).want(t, http.StatusOK, "ID of the sender", "!Decision")
+	b.get(path).want(t, http.StatusOK, "Sender (ID or name)", "!Decision")
 	for _, c := range []struct{ from, to, rule, remedy string }{
 		{"bob", "ann", "No rule forbids it.", "The whitelist of ann is turned on: bob is not on it."},
 		{"ann", "ann", "Lists and settings do not apply to messages to oneself.", "ann is banned or deactivated."},
 		{"banned", "banned", "banned is banned.", "Lift the ban of banned"},
-		{"nobody", "ann", "The app has no user nobody.", "must register nobody"},
+		{"nobody", "ann", "No user with the ID or name nobody was found.", "must register nobody"},
 		{"gone", "ann", "gone is deactivated.", "Reactivate gone"},
 		{"banned", "ann", "banned is banned.", "Lift the ban of banned"},
-		{"ann", "nobody", "The app has no user nobody.", "must register nobody"},
+		{"ann", "nobody", "No user with the ID or name nobody was found.", "must register nobody"},
 		{"ann", "gone", "gone is deactivated.", "Reactivate gone"},
 		{"ann", "shy", "The whitelist of shy is on, and ann is not on it.", "ann is added to the whitelist of shy"},
 		{"blocked", "ann", "ann has blocked on its blocklist.", "blocked is removed from the blocklist of ann"},
-		{hostile, "王", "The app has no user", "&lt;script&gt;"},
+		{hostile, "王", "No user with the ID or name", "&lt;script&gt;"},
 	} {
 		b.get(ask(c.from, c.to)).want(t, http.StatusOK, c.rule, c.remedy, "!<script>alert")
 	}
