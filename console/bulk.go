@@ -72,14 +72,7 @@ var (
 			if err != nil {
 				return nil, err
 			}
-			for _, r := range results {
-				if r.Outcome != models.OutcomeDone {
-					continue
-				}
-				if _, err := c.Presence.DisconnectAll(ctx, status.AccountOf(r.User)); err != nil {
-					return nil, err
-				}
-			}
+			c.disconnectSignedOut(ctx, results...)
 			return results, nil
 		},
 	}

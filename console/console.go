@@ -169,7 +169,8 @@ type Users interface {
 	Ban(ctx context.Context, app *models.App, ids []string, sentence users.Sentence, by models.Actor) ([]*batch.Result, error)
 	Unban(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error)
 	ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time, by models.Actor) ([]*batch.Result, error)
-	// SignOut ends all tokens; the caller then disconnects the devices by Presence.DisconnectAll.
+	// SignOut ends all tokens and present devices, which the caller then disconnects at once by
+	// Presence.DisconnectAll.
 	SignOut(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error)
 	Deactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error)
 	Reactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error)

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"context"
+
 	"rollcall/internal/audit"
 	"rollcall/internal/batch"
 	"rollcall/internal/presence/status"
@@ -210,16 +212,29 @@ func (c *console) signOut(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if result.Outcome == models.OutcomeDone {
-		if _, err := c.Presence.DisconnectAll(v.r.Context(), status.AccountOf(p.User.User)); err != nil {
-			c.Logger.ErrorContext(v.r.Context(), "disconnecting a user whose tokens have ended failed", "requestId", requestID(v.r), "error", err)
-			if err := c.setFlash(v, "action.sign-out.devices", p.User.ExternalID); err != nil {
-				return err
-			}
-			return v.redirect(p.User.Path)
+	if !c.disconnectSignedOut(v.r.Context(), result) {
+		if err := c.setFlash(v, "action.sign-out.devices", p.User.ExternalID); err != nil {
+			return err
 		}
+		return v.redirect(p.User.Path)
 	}
 	return c.showResult(v, signOutUser, p, result)
+}
+
+// disconnectSignedOut disconnects the devices of the users that were just signed out. It reports false
+// if Redis is unreachable: the nodes then close the devices within 5 s, and disconnectSignedOut does not
+// wait for a time-out for each user.
+func (c *console) disconnectSignedOut(ctx context.Context, results ...*batch.Result) bool {
+	for _, r := range results {
+		if r.Outcome != models.OutcomeDone {
+			continue
+		}
+		if _, err := c.Presence.DisconnectAll(ctx, status.AccountOf(r.User)); err != nil {
+			c.Logger.WarnContext(ctx, "disconnecting signed-out users failed; their nodes close the devices", "user", r.User.ID, "error", err)
+			return false
+		}
+	}
+	return true
 }
 
 // disconnect closes the connection of the device in the form, or all connections of the user.

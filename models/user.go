@@ -28,6 +28,9 @@ type User struct {
 	TokenGeneration int
 	// TokensValidFrom is the earliest time of issue of a valid token.
 	TokensValidFrom Time
+	// DeviceGeneration is incremented when the user is signed out everywhere. Devices that connected
+	// under an earlier one are closed.
+	DeviceGeneration int
 	// BannedUntil is when the ban ends, or BannedForever. It is nil if the user was never banned. For
 	// an end that may be shown, see BanEnd.
 	BannedUntil   *Time

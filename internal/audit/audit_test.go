@@ -64,6 +64,8 @@ func TestRevokedSince(t *testing.T) {
 			models.AuditEntry{AppID: &app, At: 10, Action: ActionUserBan, Target: "banned"},
 			models.AuditEntry{AppID: &other, At: 11, Action: ActionUserDeactivate, Target: "deactivated"},
 			models.AuditEntry{AppID: &app, At: 12, Action: ActionUserDelete, Target: "deleted"},
+			models.AuditEntry{AppID: &app, At: 12, Action: ActionUserSignOut, Target: "signed out"},
+			models.AuditEntry{AppID: &app, At: 12, Action: ActionUserExpireTokens, Target: "expired"},
 			models.AuditEntry{AppID: &app, At: 12, Action: ActionUserUnban, Target: "unbanned"},
 			models.AuditEntry{At: 12, Action: ActionLogin},
 		)
@@ -72,7 +74,7 @@ func TestRevokedSince(t *testing.T) {
 			t.Fatalf("complete %t, %v", complete, err)
 		}
 		slices.SortFunc(users, func(a, b bus.RevokedUser) int { return strings.Compare(a.ExternalID, b.ExternalID) })
-		if want := []bus.RevokedUser{{AppID: app, ExternalID: "banned"}, {AppID: other, ExternalID: "deactivated"}, {AppID: app, ExternalID: "deleted"}}; !slices.Equal(users, want) {
+		if want := []bus.RevokedUser{{AppID: app, ExternalID: "banned"}, {AppID: other, ExternalID: "deactivated"}, {AppID: app, ExternalID: "deleted"}, {AppID: app, ExternalID: "signed out"}}; !slices.Equal(users, want) {
 			t.Errorf("got %v, want %v", users, want)
 		}
 

@@ -188,13 +188,13 @@ func lowerASCII(text string) string {
 // revokedMost is the maximum number of users that RevokedSince returns.
 const revokedMost = 1000
 
-// RevokedSince returns the users of all apps that were banned, deactivated or deleted since the
-// given time according to the audit. It returns at most 1000; complete reports whether these are
+// RevokedSince returns the users of all apps that were banned, signed out, deactivated or deleted since
+// the given time according to the audit. It returns at most 1000; complete reports whether these are
 // all.
 func (l *Log) RevokedSince(ctx context.Context, since models.Time) (users []bus.RevokedUser, complete bool, err error) {
 	err = l.db.Read(ctx).Table(l.db.Using("audit_entries", "audit_entries_action")).
 		Select("app_id", "target AS external_id").
-		Where("action IN ? AND at >= ?", []string{ActionUserBan, ActionUserDeactivate, ActionUserDelete}, since).
+		Where("action IN ? AND at >= ?", []string{ActionUserBan, ActionUserSignOut, ActionUserDeactivate, ActionUserDelete}, since).
 		Limit(revokedMost + 1).Find(&users).Error
 	if err != nil {
 		return nil, false, fmt.Errorf("reading revoked users: %w", err)

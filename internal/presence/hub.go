@@ -40,8 +40,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Metrics is where the hub registers its metrics, if it is not nil.
 	Metrics prometheus.Registerer
-	// RevokedSince returns the users that were banned, deactivated or deleted since the time, and
-	// complete reports whether these are all. With Redis, the hub calls it regularly, so that a
+	// RevokedSince returns the users that were banned, signed out, deactivated or deleted since the
+	// time, and complete reports whether these are all. With Redis, the hub calls it regularly, so that a
 	// node notices revocations whose messages it missed. If it is nil, the hub does not.
 	RevokedSince func(ctx context.Context, since models.Time) (users []bus.RevokedUser, complete bool, err error)
 	// Redis is where the nodes of the service share their devices; nil means that this is the only

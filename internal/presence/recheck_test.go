@@ -29,6 +29,14 @@ func (w *world) revoke(user int, reason bus.Reason) {
 	}
 }
 
+// signOut signs a user out everywhere, only in the database.
+func (w *world) signOut(user int) {
+	w.t.Helper()
+	if err := exec(w.db, "UPDATE users SET device_generation = device_generation + 1 WHERE id = ?", w.users[user].ID); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // linkTo starts two nodes. The test can cut the first one's connection to Redis.
 func linkTo(t *testing.T, db *database.DB, users int) (n nodes, way *testenv.Proxy) {
 	url := testenv.RedisURL(t)
@@ -67,20 +75,77 @@ func TestRevoked_DevicesAtNodeWithoutLink(t *testing.T) {
 func TestRevoked_ByNodeWithoutLink(t *testing.T) {
 	t.Parallel() // mostly waits
 	onMySQL(t, func(db *database.DB) {
-		n, way := linkTo(t, db, 2)
+		n, way := linkTo(t, db, 3)
 		without, other := n[0], n[1]
 		_, cut := other.connect(0)
 		_, stays := other.connect(1)
 		way.Cut()
 		without.revoke(0, bus.ReasonBanned)
+		_, before := other.connect(2)
+		without.signOut(2)
+		_, after := other.connect(2)
 		other.named(bus.RevokedUser{AppID: other.app.ID, ExternalID: other.users[0].ExternalID},
+			bus.RevokedUser{AppID: other.app.ID, ExternalID: other.users[2].ExternalID},
 			bus.RevokedUser{AppID: other.app.ID + 1, ExternalID: other.users[1].ExternalID})
 		began := time.Now()
 		without.bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: without.users[0], Reason: bus.ReasonBanned})
 		cut.wants(other, status.ReasonBanned)
+		before.wants(other, status.ReasonDisconnected)
 		t.Logf("cut after %s", time.Since(began))
 		stays.want(t)
+		after.want(t)
+		other.eventually(func() bool { return len(other.Devices(other.users[2].ID)) == 1 }, "the device to leave Redis")
 		way.Heal()
+	})
+}
+
+// A sign-out closes the devices from before it while no node has a connection to Redis, and no others.
+func TestSignedOut_WhileRedisIsAway(t *testing.T) {
+	t.Parallel() // mostly waits
+	onMySQL(t, func(db *database.DB) {
+		testenv.NeedServer(t)
+		server, err := testenv.StartRedis()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { server.Stop() }()
+		n := newNodesAt(t, db, testenv.Service(), []string{server.URL(), server.URL()}, 5)
+		a, b := n[0], n[1]
+		o := newOutage(t, n)
+		links := make([]*link, 5)
+		devices := make([]*status.Device, 5)
+		for i, node := range []*world{a, b, a, b} {
+			devices[i+1], links[i+1] = node.connect(i + 1)
+		}
+		o.told(2, models.PresenceOnline)
+		o.told(3, models.PresenceOnline)
+		server.Stop()
+		began := time.Now()
+		b.signOut(2)
+		b.signOut(3)
+		// Ending tokens leaves devices connected.
+		if err := exec(db, "UPDATE users SET tokens_valid_from = ? WHERE id = ?", models.TimeOf(a.clock.Now()), a.users[4].ID); err != nil {
+			t.Fatal(err)
+		}
+		links[2].wants(a, status.ReasonDisconnected)
+		links[3].wants(b, status.ReasonDisconnected)
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("closed after %s", took)
+		}
+		links[1].want(t)
+		links[4].want(t)
+		if server, err = testenv.StartRedisOn(server.Port()); err != nil {
+			t.Fatal(err)
+		}
+		o.told(2, models.PresenceOffline)
+		o.told(3, models.PresenceOffline)
+		devices[2].Gone()
+		devices[3].Gone()
+		_, after := b.connect(2)
+		o.told(2, models.PresenceOnline)
+		after.want(t)
+		links[1].want(t)
+		links[4].want(t)
 	})
 }
 

@@ -11,7 +11,7 @@ import (
 // The columns of another user in a list: all that may be selected, or those of
 // page.Request.Profiles.
 var (
-	userRow    = database.RowOf[models.User]("search_name", "token_generation", "tokens_valid_from")
+	userRow    = database.RowOf[models.User]("search_name", "token_generation", "tokens_valid_from", "device_generation")
 	profileRow = userRow.Only(models.ProfileColumns...)
 )
 

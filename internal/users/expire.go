@@ -23,9 +23,10 @@ func (s *Service) ExpireTokens(ctx context.Context, app *models.App, ids []strin
 	return s.endTokens(ctx, app, ids, min(issuedBefore, s.now()+1), audit.ActionUserExpireTokens, by)
 }
 
-// SignOut ends all tokens of these users, for a caller that then disconnects all of their devices.
-// Both together are one act with one audit entry, which is written even if the tokens had already
-// ended. For a deactivated user, the outcome is ALREADY.
+// SignOut ends all tokens of these users and their present devices, and writes one audit entry for both,
+// even if the tokens had already ended. The caller disconnects the devices at once; those that it
+// cannot reach are closed by their nodes, which read the device generation regularly. For a deactivated
+// user, the outcome is ALREADY.
 func (s *Service) SignOut(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error) {
 	return s.endTokens(ctx, app, ids, s.now()+1, audit.ActionUserSignOut, by)
 }
@@ -49,8 +50,13 @@ func (s *Service) endTokens(ctx context.Context, app *models.App, ids []string, 
 			return models.OutcomeDone, nil
 		},
 		write: func(tx *gorm.DB, changed []*models.User) error {
-			return tx.Model(&models.User{}).Where("id IN ?", userlock.Keys(changed)).
-				Update("tokens_valid_from", gorm.Expr("CASE WHEN tokens_valid_from > ? THEN tokens_valid_from ELSE ? END", from, from)).Error
+			columns := map[string]any{
+				"tokens_valid_from": gorm.Expr("CASE WHEN tokens_valid_from > ? THEN tokens_valid_from ELSE ? END", from, from),
+			}
+			if action == audit.ActionUserSignOut {
+				columns["device_generation"] = gorm.Expr("device_generation + 1")
+			}
+			return tx.Model(&models.User{}).Where("id IN ?", userlock.Keys(changed)).Updates(columns).Error
 		},
 	})
 	return results, fault.Wrap(err, "ending tokens")

@@ -320,7 +320,7 @@ func (s *Registry) Cut(ctx context.Context, acc status.Account, deviceIDs []stri
 			departure.Devices = append(departure.Devices, d.Info().ID)
 		}
 		if len(departure.Devices) > 0 {
-			s.repair.retryDeparture(departure)
+			s.repair.scheduleDeparture(departure)
 		}
 		return 0, fmt.Errorf("disconnecting user %d: %w", acc.ID, err)
 	}
@@ -338,6 +338,22 @@ func (s *Registry) Cut(ctx context.Context, acc status.Account, deviceIDs []stri
 		}
 	}
 	return n, nil
+}
+
+// cutOlder cuts the account's devices at this node that connected under an earlier device generation. It
+// closes them at once and leaves their departures, which may have to wait for Redis, to the repair.
+func (s *Registry) cutOlder(acc status.Account, generation int) {
+	l := s.use(acc)
+	defer s.done(l)
+	departure := ledger.Departure{User: s.departing(l, acc), To: models.PresenceOffline, Now: s.Now()}
+	older := s.takeOut(l, func(d *status.Device) bool { return d.Account().DeviceGeneration < generation })
+	for _, d := range older {
+		d.Cut(status.Cause{Reason: status.ReasonDisconnected})
+		departure.Devices = append(departure.Devices, d.Info().ID)
+	}
+	if len(older) > 0 {
+		s.repair.scheduleDeparture(departure)
+	}
 }
 
 // errSilent is returned for a step that was not attempted because Redis does not respond.

@@ -24,8 +24,8 @@ const (
 	recheckSpan = time.Minute
 )
 
-// recheckRegularly cuts, until closing ends, the devices here of users whose revocation this node
-// missed because its own connection to Redis, or that of the revoking node, is down.
+// recheckRegularly cuts, until closing ends, the devices here of users whose revocation or sign-out
+// this node missed because its own connection to Redis, or that of the revoking node, is down.
 func (s *Registry) recheckRegularly(closing context.Context) {
 	for {
 		select {
@@ -86,13 +86,22 @@ func (s *Registry) recheckSome(ctx context.Context, accounts []*local) error {
 		return err
 	}
 	for _, l := range accounts {
-		if cause, revoked := status.RevocationOf(rows[l.account.ID], s.Now()); revoked {
-			// cut closes the devices here even if Redis is unreachable.
-			if _, err := s.Cut(ctx, l.account, nil, cause.Reason.Leaves(), cause); err != nil {
-				s.Log.Warn("found a revocation in the database that cannot be written to Redis yet", "user", l.account.ID, "reason", cause.Reason, "error", err)
-			}
+		if err := s.enforce(ctx, l, rows[l.account.ID]); err != nil {
+			s.Log.Warn("found a revocation in the database that cannot be written to Redis yet", "user", l.account.ID, "error", err)
 		}
 	}
+	return nil
+}
+
+// enforce cuts the devices here that the account's row, nil if it is deleted, does not allow: all if the
+// user may not be connected, or those from before the user was signed out. It closes them even if it
+// returns an error because Redis is unreachable.
+func (s *Registry) enforce(ctx context.Context, l *local, row *models.User) error {
+	if cause, revoked := status.RevocationOf(row, s.Now()); revoked {
+		_, err := s.Cut(ctx, l.account, nil, cause.Reason.Leaves(), cause)
+		return err
+	}
+	s.cutOlder(l.account, row.DeviceGeneration)
 	return nil
 }
 
@@ -104,7 +113,7 @@ func (s *Registry) access(ctx context.Context, accounts []*local) (map[int64]*mo
 		ids[i] = l.account.ID
 	}
 	rows, err := gorm.G[models.User](s.DB.Read(ctx)).
-		Select("id", "banned_until", "deactivated_at", "presence", "presence_at").Where("id IN ?", ids).Find(ctx)
+		Select("id", "banned_until", "deactivated_at", "device_generation", "presence", "presence_at").Where("id IN ?", ids).Find(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading whether %d users may be connected: %w", len(ids), err)
 	}

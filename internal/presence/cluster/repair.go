@@ -47,7 +47,7 @@ type repair struct {
 	// absent are the users that Redis did not know when the connection was back, each with the
 	// version up to which its watchers here know everything. They are examined after lapse.
 	absent map[int64]int64
-	// departures are those from here that could not be written to Redis, by users.id. If Redis has
+	// departures are those from here that are not written to Redis yet, by users.id. If Redis has
 	// lost its data, it does not know the devices, and only a departure makes it publish that they
 	// have left.
 	departures map[int64]ledger.Departure
@@ -101,8 +101,8 @@ func (r *repair) sweep(dead []string) {
 	}
 }
 
-// retryDeparture schedules a departure that could not be written to Redis.
-func (r *repair) retryDeparture(d ledger.Departure) { r.change(func() { r.addDeparture(d) }) }
+// scheduleDeparture schedules a departure that is not written to Redis yet.
+func (r *repair) scheduleDeparture(d ledger.Departure) { r.change(func() { r.addDeparture(d) }) }
 
 // addDeparture adds a departure to departures. The caller holds r.mu.
 func (r *repair) addDeparture(d ledger.Departure) {
@@ -195,7 +195,7 @@ func (s *Registry) doRepairs(ctx context.Context) (pause time.Duration, err erro
 	return s.lapseWhenDue(ctx)
 }
 
-// rewrite cuts the devices here whose users may no longer be connected, and writes the others to
+// rewrite cuts the devices here that may no longer be connected, and writes the others to
 // Redis again under that name of this node. It returns errRenamed if the node's name changes
 // concurrently.
 func (s *Registry) rewrite(ctx context.Context, name string) error {
@@ -206,7 +206,7 @@ func (s *Registry) rewrite(ctx context.Context, name string) error {
 	return err
 }
 
-// writeDepartures writes the departures to Redis that could not be written before.
+// writeDepartures writes the scheduled departures to Redis.
 func (s *Registry) writeDepartures(ctx context.Context) error {
 	r := &s.repair
 	r.mu.Lock()
@@ -282,8 +282,8 @@ func (s *Registry) accounts() []*local {
 	return out
 }
 
-// verify cuts the devices here of users that may no longer be connected: this node may have missed
-// their revocation. It returns the present rows of the users with devices here.
+// verify cuts the devices here that may no longer be connected: this node may have missed a revocation
+// or a sign-out. It returns the present rows of the users with devices here.
 func (s *Registry) verify(ctx context.Context) (rows map[int64]*models.User, err error) {
 	rows = make(map[int64]*models.User)
 	for chunk := range slices.Chunk(s.accounts(), loadChunk) {
@@ -293,10 +293,8 @@ func (s *Registry) verify(ctx context.Context) (rows map[int64]*models.User, err
 		}
 		maps.Copy(rows, found)
 		for _, l := range chunk {
-			if cause, revoked := status.RevocationOf(found[l.account.ID], s.Now()); revoked {
-				if _, err := s.Cut(ctx, l.account, nil, cause.Reason.Leaves(), cause); err != nil {
-					return nil, err
-				}
+			if err := s.enforce(ctx, l, found[l.account.ID]); err != nil {
+				return nil, err
 			}
 		}
 	}

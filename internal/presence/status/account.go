@@ -29,6 +29,9 @@ type Account struct {
 	// State is what the user's row held when it was read, at most a minute ago. It counts only while
 	// the registry has nothing newer.
 	State
+	// DeviceGeneration is the user's when the row was read. A registry closes a device once that of the
+	// row is higher.
+	DeviceGeneration int
 	// DeviceLimit is how many devices the account may have after the next one has connected. 0: any
 	// number.
 	DeviceLimit int
@@ -36,7 +39,7 @@ type Account struct {
 
 // AccountOf returns the account of a row that was read within the last minute.
 func AccountOf(u *models.User) Account {
-	return Account{ID: u.ID, AppID: u.AppID, ExternalID: u.ExternalID, State: StateOf(u)}
+	return Account{ID: u.ID, AppID: u.AppID, ExternalID: u.ExternalID, State: StateOf(u), DeviceGeneration: u.DeviceGeneration}
 }
 
 // StateOf returns the state in a row.
