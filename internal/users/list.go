@@ -45,7 +45,7 @@ func (s *Service) List(ctx context.Context, app *models.App, f Filter, r page.Re
 // Sortable, except for ByRegistration.
 func (s *Service) ListBy(ctx context.Context, app *models.App, f Filter, by Sort, r page.Request) (*Connection, error) {
 	if by != ByRegistration && !f.Sortable() {
-		return nil, fault.Invalid("orderBy", "filter", "a search, and a filter that selects few users, have no other order than that of the registration")
+		return nil, fault.Invalid("orderBy", "without", "a search, and a filter that selects few users, have no other order than that of the registration")
 	}
 	l := s.sorted(app, f, by)
 	l.order.OldestFirst = r.OldestFirst
