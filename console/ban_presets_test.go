@@ -27,9 +27,14 @@ func TestBanPresets_AreSetByAdminsAndUsedInForms(t *testing.T) {
 	b.post(settings, wrong).want(t, http.StatusUnprocessableEntity, `id="banPresets-error" role="alert">This value is invalid.`)
 	b.get(settings).want(t, http.StatusOK, ">\n3h Advertising\npermanent Fraud</textarea>")
 	for _, page := range []string{path + "/ban", bulkPath(s.dev) + "/ban?id=ann"} {
-		b.get(page).want(t, http.StatusOK, `value="preset 3h Advertising"> <span>3 hours · <bdi>Advertising</bdi>`, "Until lifted · <bdi>Fraud</bdi>", "Leave it empty", `value="60"`)
+		b.get(page).want(t, http.StatusOK, `value="preset 3h Advertising"> <span>3 hours · <bdi>Advertising</bdi>`, "Until lifted · <bdi>Fraud</bdi>", "Leave it empty", `value="60"`, "Presets of this app", "Other lengths")
 	}
-	b.get(userPath(s.prod, "ann")+"/ban").want(t, http.StatusOK, "!preset")
+	b.get(userPath(s.prod, "ann")+"/ban").want(t, http.StatusOK, "!preset", "!Other lengths")
+	// Chinese has no space between sentences.
+	b.head.Set("Accept-Language", "zh-CN")
+	b.get(path+"/ban").want(t, http.StatusOK, "可留空。留空则")
+	b.get(auditPath).want(t, http.StatusOK, "记录不可更改。记录")
+	b.head.Del("Accept-Language")
 
 	ban := func(length, amount, reason string) *answer {
 		t.Helper()

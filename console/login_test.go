@@ -196,7 +196,7 @@ func TestLogin_TooManyInAll(t *testing.T) {
 	}
 	for language, text := range map[string]string{
 		"en":    "Too many logins are failing or waiting right now. Try again in 20 seconds.",
-		"zh-CN": "当前失败或等待中的登录过多。 请在 20 秒后重试。",
+		"zh-CN": "当前失败或等待中的登录过多。请在 20 秒后重试。",
 	} {
 		b.head.Set("Accept-Language", language)
 		got := b.login("another name", "wrong password")
