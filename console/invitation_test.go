@@ -63,6 +63,8 @@ func TestInvitation_IsAcceptedOnce(t *testing.T) {
 		guest.get(path).want(t, http.StatusOK, "Choose a password to accept", "&lt;script&gt;", "!<script>alert", ">moderator<")
 		for _, wrong := range []struct{ first, second, text string }{
 			{"short", "short", "The password is too short."},
+			{"short", "shorter", "The password is too short."},
+			{"short", "shorter", "The two passwords are not the same."},
 			{"another password", "another passwords", "The two passwords are not the same."},
 			{"password1234", "password1234", "This is a common password."},
 		} {
