@@ -2,6 +2,7 @@ package console
 
 import (
 	"errors"
+	"html/template"
 	"net/http"
 
 	"rollcall/internal/fault"
@@ -70,6 +71,10 @@ type totpPage struct {
 	Required bool
 	Errors   faults
 }
+
+// AppURL returns the URL that opens an authenticator app on the visitor's device. Its scheme is otpauth,
+// which html/template refuses in other strings; StartedTOTP escapes the rest.
+func (p totpPage) AppURL() template.URL { return template.URL(p.Started.URL) }
 
 // Minutes returns for how long the secret can be confirmed.
 func (totpPage) Minutes() int { return int(operators.EnrolmentLifetime.Minutes()) }

@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	shownAppSecret = regexp.MustCompile(`<dd><code>([A-Z2-7 ]+)</code>`)
+	shownAppSecret = regexp.MustCompile(`<dd><code data-copy="Copy"[^>]*>([A-Z2-7 ]+)</code>`)
 	shownRecovery  = regexp.MustCompile(`<li><code>([a-z2-7-]{19})</code>`)
 )
 
@@ -43,6 +43,8 @@ func (b *browser) setUpApp() (secret string, recovery []string) {
 	page := b.get(totpPath)
 	page.want(b.t, http.StatusOK, "<svg", "QR code with the secret")
 	secret = strings.ReplaceAll(shownAppSecret.FindStringSubmatch(page.body)[1], " ", "")
+	// A phone opens its app by the link.
+	page.want(b.t, http.StatusOK, `<a href="otpauth://totp/Rollcall:`, "?secret="+secret+"&amp;issuer=Rollcall\">")
 	done := b.reveal(totpPath+"/confirm", url.Values{"code": {b.codeOf(secret)}})
 	done.want(b.t, http.StatusOK, "The authenticator app is set up", "shown here for 5 minutes")
 	for _, match := range shownRecovery.FindAllStringSubmatch(done.body, -1) {
