@@ -163,8 +163,8 @@ describe('the console in Chromium', () => {
 
       await page.getByRole('link', { name: 'Chat in development' }).click();
       await page.getByRole('link', { name: 'Message permission' }).click();
-      await page.getByLabel('ID of the sender').fill(a);
-      await page.getByLabel('ID of the recipient').fill(b);
+      await page.getByLabel('Sender (ID or name)').fill(a);
+      await page.getByLabel('Recipient (ID or name)').fill(b);
       await page.getByRole('button', { name: 'Check' }).click();
       await page.getByRole('heading', { name: `${a} may not message ${b}` }).waitFor();
       await page.getByText(`The whitelist of ${b} is on, and ${a} is not on it.`).waitFor();
@@ -249,7 +249,7 @@ describe('the console in Chromium', () => {
       await page.getByRole('status').filter({ hasText: 'The ban of tester-1 was changed.' }).waitFor();
       await page.getByText('Still testing').first().waitFor();
       await page.getByRole('link', { name: 'Check whether a user may message this one' }).click();
-      assert.equal(await page.getByLabel('ID of the recipient').inputValue(), 'tester-1');
+      assert.equal(await page.getByLabel('Recipient (ID or name)').inputValue(), 'tester-1');
       await page.getByRole('link', { name: 'Users', exact: true }).click();
       await page.getByLabel('Which users').selectOption('Banned');
       await page.getByRole('button', { name: 'Search' }).click();
@@ -383,20 +383,34 @@ describe('the console in Chromium', () => {
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Member number 31' }).waitFor();
     await page.keyboard.press('Control+k');
+    await field.fill('zzz');
+    await page.locator('.unfound').filter({ hasText: 'No page, app or user matches.' }).waitFor();
     await field.fill('message');
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Message permission' }).waitFor();
     // Enter sends what is typed, and picks only what was chosen with the arrow keys.
-    const sender = page.getByLabel('ID of the sender');
+    const sender = page.getByLabel('Sender (ID or name)');
     await sender.fill('number 17');
     await page.getByRole('option', { name: 'Member number 17 member-17' }).waitFor();
     await operator.hasNoBarrier('what was found for a field');
+    await sender.fill('zzz');
+    await page.locator('.unfound').filter({ hasText: /^No match$/ }).waitFor();
+    await operator.hasNoBarrier('nothing was found for a field');
+    await sender.fill('number 17');
+    await page.getByRole('option', { name: 'Member number 17 member-17' }).waitFor();
     await page.keyboard.press('ArrowDown');
     await page.keyboard.press('Enter');
     assert.equal(await sender.inputValue(), 'member-17');
     await page.getByRole('option').waitFor({ state: 'detached' });
     await operator.open('/console/audit');
     const target = page.getByLabel('Target');
+    await target.fill('number 18');
+    await page.locator('.unfound').filter({ hasText: 'No match. Users are found after an app is chosen.' }).waitFor();
+    await page.keyboard.press('Control+k');
+    await field.fill('number 18');
+    await page.locator('.unfound').filter({ hasText: 'found after you open the app' }).waitFor();
+    await field.fill(''); // Escape would clear it first
+    await page.keyboard.press('Escape');
     await page.getByLabel('App', { exact: true }).selectOption('Chat in development');
     await target.fill('number 18');
     await page.getByRole('option', { name: 'Member number 18 member-18' }).click();

@@ -112,24 +112,29 @@
     getSelection().removeAllRanges();
   }
 
-  // find returns the apps or users that a path finds for a text, or none if it fails.
-  async function find(path, text) {
-    try {
-      const answer = await fetch(`${path}?${new URLSearchParams({ q: text })}`, { headers: { Accept: "application/json" } });
-      return answer.ok && !answer.redirected ? await answer.json() : [];
-    } catch {
-      return [];
-    }
+  // find returns the items that paths find for a text, and whether one of the searches failed.
+  async function find(paths, text) {
+    const query = new URLSearchParams({ q: text });
+    const answers = await Promise.all(paths.map(async (path) => {
+      try {
+        const answer = await fetch(`${path}?${query}`, { headers: { Accept: "application/json" } });
+        return answer.ok && !answer.redirected ? await answer.json() : null;
+      } catch {
+        return null;
+      }
+    }));
+    return { items: answers.flatMap((items) => items ?? []), failed: answers.includes(null) };
   }
 
-  // follow calls show with what search finds for the text of a field, after each pause in typing.
+  // follow calls show with what search finds for the text of a field, after each pause in typing, or
+  // with null if there is no text.
   function follow(field, search, show) {
     let timer;
     field.addEventListener("input", () => {
       clearTimeout(timer);
       timer = setTimeout(async () => {
         const text = field.value;
-        const found = text.trim() ? await search(text) : [];
+        const found = text.trim() ? await search(text) : null;
         if (field.value === text && document.activeElement === field) show(found);
       }, 200);
     });
@@ -138,7 +143,8 @@
 
   // offer returns a function that shows items with a name, an ID or both in the list of a field. The
   // arrow keys choose one, and Enter or a click calls pick with it. Enter does what it did before if
-  // none is chosen; first is true if the first one is from the beginning.
+  // none is chosen; first is true if the first one is from the beginning. Without items, the line after
+  // the list has the reason, which is announced.
   function offer(field, list, first, pick) {
     let items = [];
     let chosen = -1;
@@ -157,8 +163,10 @@
     });
     // The field keeps the focus.
     list.addEventListener("mousedown", (event) => event.preventDefault());
-    return (shown) => {
+    const line = list.nextElementSibling;
+    return (shown, reason = "") => {
       items = shown;
+      line.textContent = items.length ? "" : reason;
       list.replaceChildren(...items.map((item, i) => {
         const { id, name } = item;
         const option = document.createElement("li");
@@ -189,7 +197,10 @@
     list.className = "found";
     list.role = "listbox";
     list.ariaLabel = field.dataset.found;
-    field.after(list);
+    const line = document.createElement("p");
+    line.className = "unfound";
+    line.ariaLive = "polite";
+    field.after(list, line);
     field.role = "combobox";
     field.placeholder = field.dataset.hint;
     field.setAttribute("aria-autocomplete", "list");
@@ -205,12 +216,12 @@
       const keys = [...select.options].map(({ value }) => value).filter(Boolean);
       return keys.length === 1 ? keys[0] : "";
     };
-    follow(field, async (text) => {
-      const key = app();
-      const paths = field.dataset.find.split(" ").filter((path) => key || !path.includes("{app}"));
-      const found = await Promise.all(paths.map((path) => find(path.replace("{app}", key), text)));
-      return found.flat();
-    }, show);
+    const paths = field.dataset.find.split(" ");
+    const open = () => paths.filter((path) => app() || !path.includes("{app}"));
+    follow(field, (text) => find(open().map((path) => path.replace("{app}", app())), text), (found) => {
+      const { failed, choose, none } = field.dataset;
+      show(found?.items ?? [], found && (found.failed ? failed : open().length < paths.length ? choose : none));
+    });
     field.addEventListener("blur", () => show([]));
     field.addEventListener("keydown", ({ key }) => { if (key === "Escape") show([]); });
     show([]);
@@ -221,14 +232,15 @@
   const shortcuts = document.getElementById("shortcuts");
   if (palette) {
     const [field, list] = palette.children;
+    const { root, app, failed, none } = palette.dataset;
     const pages = [...document.querySelectorAll("header nav a, nav.tabs a")].map((link) => ({ name: link.textContent, path: link.href }));
     const show = offer(field, list, true, ({ path }) => location.assign(path));
     const matching = () => pages.filter(({ name }) => name.toLowerCase().includes(field.value.trim().toLowerCase()));
     field.addEventListener("input", () => show(matching()));
-    follow(field, async (text) => {
-      const paths = [palette.dataset.root, palette.dataset.app && `${palette.dataset.app}/`].filter(Boolean);
-      return (await Promise.all(paths.map((path) => find(`${path}find`, text)))).flat();
-    }, (found) => show([...matching(), ...found]));
+    const paths = [root, app && `${app}/`].filter(Boolean).map((path) => `${path}find`);
+    follow(field, (text) => find(paths, text), (found) => {
+      show([...matching(), ...found?.items ?? []], found && (found.failed ? failed : none));
+    });
     for (const dialog of [palette, shortcuts]) {
       dialog.addEventListener("click", ({ target }) => { if (target === dialog) dialog.close(); });
     }
