@@ -52,7 +52,7 @@ func TestCreateApp(t *testing.T) {
 		}
 		b.post(newAppPath, form(hostile, "PRODUCTION", "PREMIUM")).want(t, http.StatusUnprocessableEntity, "Another app has this name.")
 		b.get(Root).want(t, http.StatusOK, key, "!<script>alert", "!"+secret)
-		b.get(auditPath+"?actor=admin&action=app.create").want(t, http.StatusOK, "Created an app", key, "environment=PRODUCTION edition=PREMIUM", "!"+secret, "!<script>alert")
+		b.get(auditPath+"?actor=admin&action=app.create").want(t, http.StatusOK, "Created an app", key, "Environment: Production<", "Edition: Premium<", "!"+secret, "!<script>alert")
 		if strings.Contains(s.log.String(), secret) {
 			t.Error("the secret is in the log")
 		}

@@ -50,6 +50,7 @@ func parsePages(locales []*locale, files *assets) (*pages, error) {
 			"once":  onceInput,
 
 			"presence": presenceName,
+			"known":    l.has,
 		})
 		if err := parseFile(layout, "templates/"+layoutFile); err != nil {
 			return nil, fmt.Errorf("parsing templates: %w", err)

@@ -226,7 +226,7 @@ func TestRotateSecret_Overlap(t *testing.T) {
 		if got := s.audited(s.dev); !slices.Equal(got, want) {
 			t.Errorf("audit %v", got)
 		}
-		b.get(auditPath).want(t, http.StatusOK, "overlap=24h0m0s", "overlap=1h30m0s")
+		b.get(auditPath).want(t, http.StatusOK, "stays valid for: 1 day<", "stays valid for: 90 minutes<")
 		b.get(settingsPath(s.dev)).want(t, http.StatusOK, "!"+first, "!"+second, "!"+third)
 	})
 }

@@ -229,7 +229,8 @@ func (s *Service) set(ctx context.Context, key string, values, loaded map[string
 			if after := known.get(app); after != before {
 				columns[known.column] = after
 				changed = append(changed, name)
-				changes = append(changes, fmt.Sprintf("%s=%v (was %v)", name, after, before))
+				was := fmt.Sprint(before)
+				changes = append(changes, SettingChange{Name: name, After: fmt.Sprint(after), Before: &was}.String())
 			}
 		}
 		feeds = app.Settings.EventFeedEnabled && !had.EventFeedEnabled || app.Settings.PresenceFeedEnabled && !had.PresenceFeedEnabled
