@@ -65,6 +65,22 @@ func (p auditPage) Filtered() bool {
 	return p.App+p.Actor+p.Action+p.Target+p.Text+p.From+p.Until != ""
 }
 
+// FailedLoginsPath returns the page with the target in the place of the actor if the filter selects the
+// failed logins of an actor, of which there are none: the actor is unknown, and the name that was
+// entered is the target. It returns "" for other filters.
+func (p auditPage) FailedLoginsPath() string {
+	if p.Action != audit.ActionLoginFailed || p.Actor == "" {
+		return ""
+	}
+	query := url.Values{}
+	for _, f := range p.Filter() {
+		query.Set(f.Name, f.Value)
+	}
+	query.Del("actor")
+	query.Set("target", p.Actor)
+	return auditPath + "?" + query.Encode()
+}
+
 // Days returns the day fields. It leaves out the value of a malformed day, because a date field in
 // a browser cannot show it.
 func (p auditPage) Days() []formField {

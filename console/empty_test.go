@@ -50,6 +50,8 @@ func TestEmptyLists_SayWhatToDo(t *testing.T) {
 	s.check(err)
 	gone := userPath(s.dev, "gone")
 	lists := []emptyList{
+		{path: auditPath + "?actor=admin&action=operator.login_failed&text=x", key: "audit.no_actor", label: "audit.no_actor.open", open: true,
+			link: auditPath + "?action=operator.login_failed&target=admin&text=x", args: []any{"actor", "admin"}},
 		{path: usersPath(app), key: "users.empty", link: explorerPath + "?app=" + app.Key, label: "users.empty.explorer"},
 		{path: usersPath(app) + "?q=zoe", key: "users.nobody", link: usersPath(app), label: "users.all", open: true, args: []any{"search", "zoe"}},
 		{path: bannedList.path(app), key: "states.banned.empty", link: usersPath(app), label: "users.all"},
