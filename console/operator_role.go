@@ -21,7 +21,7 @@ type rolePage struct {
 	Form grantForm
 	// Version is the role and the apps that the form replaces.
 	Version string
-	// Stale is true if another operator has changed them since the form was loaded.
+	// Stale is true if they were changed since the form was loaded.
 	Stale bool
 	// Now has the present role and apps if Stale is true.
 	Now grantForm

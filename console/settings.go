@@ -40,8 +40,8 @@ type settingsPage struct {
 	May rights
 	// Errors are what is wrong with fields.
 	Errors faults
-	// Stale is true if the Errors are of the settings that other operators have changed since the form
-	// was loaded. The form then asks whether to replace them.
+	// Stale is true if the Errors are of the settings that were changed since the form was loaded, by other
+	// operators or in another tab. The form then asks whether to replace them.
 	Stale bool
 	// Lowered are limits that the operator has accepted.
 	Lowered []loweredLimit
@@ -226,7 +226,7 @@ func (c *console) saveSettings(v *visit) error {
 	return v.redirect(p.Path)
 }
 
-// showPresent shows the present values of settings that other operators have changed.
+// showPresent shows the present values of settings that were changed since the form was loaded.
 func (p *settingsPage) showPresent(v *visit, stale *apps.Stale) {
 	p.Stale = true
 	for name, value := range stale.Now {

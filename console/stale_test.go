@@ -54,7 +54,8 @@ func TestSettings_AskBeforeTheyReplaceAnotherChange(t *testing.T) {
 	first.Set("friendRequestPolicy", "ANYONE")
 	first.Set("blocklistLimit", "55")
 	asked := b.post(path, first)
-	asked.want(t, http.StatusConflict, `id="friendLimit-error" role="alert"`, "<bdi>777</bdi>", "<bdi>Are refused</bdi>", "Save them anyway", `value="5"`, `value="55"`, `!id="blocklistLimit-error"`)
+	asked.want(t, http.StatusConflict, `id="friendLimit-error" role="alert"`, "<bdi>777</bdi>", "<bdi>Are refused</bdi>", "Save them anyway",
+		"The marked settings were changed since you opened this page.", "!nother operator", `value="5"`, `value="55"`, `!id="blocklistLimit-error"`)
 	if got := s.appNow(s.prod).Settings; got.FriendLimit != 777 || got.BlocklistLimit == 55 {
 		t.Errorf("%+v", got)
 	}

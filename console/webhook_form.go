@@ -28,7 +28,7 @@ type endpointFormPage struct {
 	// fields. Fields that still have these values are not written, because another operator may
 	// have changed them since.
 	Loaded map[string]string
-	// Stale is the endpoint as another operator has changed it since the form was loaded, or nil.
+	// Stale is the endpoint as it is now if it was changed since the form was loaded, or nil.
 	Stale  *endpointRow
 	Errors faults
 	// Full is true if the app has as many endpoints as it may have, which is Limit.
