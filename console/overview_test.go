@@ -41,18 +41,18 @@ func TestOverview(t *testing.T) {
 		b := s.as("viewer")
 		path := "/console/apps/" + s.dev.Key
 		now := []string{
-			`<span>Registered</span> <strong>3</strong> <small>of 100</small>`, `<span>Online now</span> <strong>1</strong>`,
+			`<span>Registered</span> <strong>3</strong> <small>of 100</small>`, "<small>without deactivated users</small>", `<span>Online now</span> <strong>1</strong>`,
 			`<span>Banned</span> <strong>2</strong>`, `<span>Deactivated</span> <strong>1</strong>`,
 			"This node", "Running", fmt.Sprintf("Version %d, up to date", schema.Latest), "2026-11-20 08:00 UTC", "Rollcall <bdi>1.2.3</bdi>, <bdi>go",
 		}
 		series := []string{
-			">4 in total<", ">1 at most<", `<time datetime="2026-11-20T00:00:00.000Z">2026-11-20</time></th><td>4</td><td>1</td>`,
+			">4 in total, with users deactivated since<", ">1 at most<", `<time datetime="2026-11-20T00:00:00.000Z">2026-11-20</time></th><td>4</td><td>1</td>`,
 			`<time datetime="2026-11-20T08:00:00.000Z">08:00 UTC</time></th><td>4</td><td>1</td>`,
 		}
 		b.get(path).want(t, http.StatusOK, append(append([]string{s.dev.Key, "Flagship", "Development"}, now...), series...)...)
 		b.get(path+"/now").want(t, http.StatusOK, append(now, "!<html", "!Last hour")...)
 		b.get(path+"/charts").want(t, http.StatusOK, append(series, "!<html", "!Online now")...)
-		b.get("/console/apps/"+s.prod.Key).want(t, http.StatusOK, "no limit", "!<progress", "!>4 in total<")
+		b.get("/console/apps/"+s.prod.Key).want(t, http.StatusOK, "no limit", "!<progress", "!>4 in total")
 		for _, part := range []string{"", "/now", "/charts", "/counts"} {
 			b.get("/console/apps/nothing"+part).want(t, http.StatusNotFound)
 		}
@@ -113,7 +113,7 @@ func TestUsersAndUserAreLive(t *testing.T) {
 	s.connect(s.dev, "ann", silent{})
 	path := userPath(s.dev, "ann")
 	b := s.as("admin")
-	b.get("/console/apps/"+s.dev.Key+"/counts").want(t, http.StatusOK, "1 of 100 users registered", "1 online now", "!<html")
+	b.get("/console/apps/"+s.dev.Key+"/counts").want(t, http.StatusOK, "1 of 100 users registered, without deactivated ones", "1 online now", "!<html")
 	b.get(path+"/now").want(t, http.StatusOK, "HarmonyOS", "Online", path+"/disconnect?device=", "Delete this user", "!<html", "!Friends")
 	s.as("viewer").get(path+"/now").want(t, http.StatusOK, "HarmonyOS", "!Delete this user")
 	b.get(userPath(s.dev, "nobody")+"/now").want(t, http.StatusNotFound)
