@@ -63,14 +63,15 @@ type partRow struct {
 }
 
 // tripRow is a round trip in milliseconds. To is "database" or "redis", or "" if it is that of the row.
+// Ms is "" if it is unknown, as while the server is away.
 type tripRow struct{ To, Ms string }
 
 // partsOf returns the rows of the service.
 func partsOf(h vitals.Health) []partRow {
-	rows := []partRow{nodePart(h.Self)}
+	rows := []partRow{nodePart(h, h.Self)}
 	rows[0].Own = true
 	for _, node := range h.Others {
-		rows = append(rows, nodePart(node))
+		rows = append(rows, nodePart(h, node))
 	}
 	rows = append(rows, serverPart("database", h.Database))
 	if h.Redis != nil {
@@ -79,15 +80,21 @@ func partsOf(h vitals.Health) []partRow {
 	return rows
 }
 
-func nodePart(p vitals.Peer) partRow {
+func nodePart(h vitals.Health, p vitals.Peer) partRow {
 	row := partRow{What: "node", Name: p.Name, Version: "Rollcall " + p.Version, State: string(p.State), Since: p.Since(), Seen: p.Seen, Devices: p.Devices}
-	if p.Database > 0 {
-		row.Trips = append(row.Trips, tripRow{"database", milliseconds(p.Database)})
-	}
-	if p.Redis > 0 {
-		row.Trips = append(row.Trips, tripRow{"redis", milliseconds(p.Redis)})
+	row.Trips = append(row.Trips, tripTo("database", p.Database))
+	if h.Redis != nil {
+		row.Trips = append(row.Trips, tripTo("redis", p.Redis))
 	}
 	return row
+}
+
+// tripTo returns the round trip of a node to a server, which is 0 if it is unknown.
+func tripTo(what string, d time.Duration) tripRow {
+	if d == 0 {
+		return tripRow{To: what}
+	}
+	return tripRow{what, milliseconds(d)}
 }
 
 func serverPart(what string, s vitals.Server) partRow {

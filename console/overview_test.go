@@ -80,6 +80,7 @@ func TestOverview_HasARowForEachPart(t *testing.T) {
 			"MariaDB 11.8.3", "0.3 ms", "2026-11-20 07:00 UTC",
 			"Does not respond", "2026-11-20 07:10 UTC", "2026-11-20 07:09 UTC",
 			"<code>host/1</code> <span class=\"badge\">This node", "Rollcall 1.2.3", "2 ms", "3 devices connected",
+			`Redis <span class="muted">–</span>`,
 			"<code>host/2</code>", "Rollcall 1.2.4", "Stopping",
 			"<code>host/3</code>", "Lost", "2026-11-20 07:30 UTC", "1,500 devices were connected", "Uncertain: lost nodes had 1,500 devices")
 		// The devices are those of all apps.

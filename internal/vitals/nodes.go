@@ -57,7 +57,7 @@ type Peer struct {
 	Started, Seen models.Time
 	// Devices is the number of devices that were connected to it then.
 	Devices int
-	// Database and Redis are its round trips; 0 if unknown.
+	// Database and Redis are its round trips; 0 if unknown, as while the server is away.
 	Database, Redis time.Duration
 	// Fresh reports whether the node was lost so recently that the number of online users is
 	// uncertain.

@@ -27,7 +27,7 @@ type Server struct {
 	// Seen when it last responded. Both are 0 before the first look.
 	Away        bool
 	Since, Seen models.Time
-	// RoundTrip is how long the last response took.
+	// RoundTrip is how long the last response took, or 0 while the server is away.
 	RoundTrip time.Duration
 }
 
@@ -67,6 +67,7 @@ func (w *watched) once(ctx context.Context) {
 		s.Away, s.Since = away, models.TimeOf(w.clock())
 		s.Product = "" // it may come back as another one
 	}
+	s.RoundTrip = 0
 	if err == nil {
 		s.Seen, s.RoundTrip = models.TimeOf(w.clock()), took
 		if s.Product == "" {

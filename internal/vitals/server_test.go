@@ -24,13 +24,14 @@ func TestWatched_NoticesAServerThatHangs(t *testing.T) {
 			if refuses.Load() {
 				return errors.New("refused")
 			}
+			time.Sleep(time.Millisecond)
 			return nil
 		}}
 		go w.run(ctx)
 		seen := func(when string, want bool) {
 			t.Helper()
 			got := w.server()
-			if got.Away != want || got.Since == 0 || !want && got.Product != "Redis 8" {
+			if got.Away != want || got.Since == 0 || !want && got.Product != "Redis 8" || got.RoundTrip > 0 == want {
 				t.Errorf("%s: %+v", when, got)
 			}
 		}
