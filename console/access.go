@@ -23,6 +23,9 @@ type access struct {
 	// local is true for routes about passwords, second factors and invitations. Operators that log in
 	// by SSO have none of them, and if all must log in by SSO, no visitor may use these routes.
 	local bool
+	// always is true for routes that need no database. While it is away they respond to every
+	// visitor, logged in or not.
+	always bool
 }
 
 var (
@@ -33,8 +36,10 @@ var (
 	localViewers = access{Right: operators.Viewers, local: true}
 	viewers      = access{Right: operators.Viewers}
 	polls        = access{Right: operators.Viewers, poll: true}
-	moderators   = access{Right: operators.Moderators}
-	admins       = access{Right: operators.Admins}
+	// pollsAway is polls for what is away, which even the login shows then.
+	pollsAway  = access{Right: operators.Viewers, poll: true, always: true}
+	moderators = access{Right: operators.Moderators}
+	admins     = access{Right: operators.Admins}
 	// confirmed is admins with a confirmed password.
 	confirmed    = access{Right: operators.Admins, confirm: true}
 	viewersOfAll = access{Right: operators.ViewersOfAll}

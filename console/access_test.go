@@ -97,6 +97,7 @@ var lowerPOSTs = map[string]access{
 var openGETs = map[string]bool{
 	"GET /console/{$}":                     true,
 	"GET /console/find":                    true,
+	"GET /console/now":                     true, // every page shows it
 	"GET /console/account":                 true,
 	"GET /console/account/passkeys":        true,
 	"GET /console/account/passkeys/remove": true,

@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"time"
 
 	"rollcall/internal/vitals"
 	"rollcall/models"
@@ -14,20 +15,29 @@ type outageRow struct {
 	Since      models.Time
 }
 
-// awayIn returns what is away, and the nodes that were lost recently.
+// awayIn returns what is away, and the nodes that were lost recently. Times are to the minute: nodes
+// notice an outage at different moments, and what a page polls from several must not change each time.
 func awayIn(h vitals.Health) (list []outageRow) {
+	row := func(what, name string, since models.Time) {
+		list = append(list, outageRow{what, name, models.TimeOf(since.Time().Truncate(time.Minute))})
+	}
 	if h.Database.Away {
-		list = append(list, outageRow{What: "database", Since: h.Database.Since})
+		row("database", "", h.Database.Since)
 	}
 	if h.Redis != nil && h.Redis.Away {
-		list = append(list, outageRow{What: "redis", Since: h.Redis.Since})
+		row("redis", "", h.Redis.Since)
 	}
 	for _, node := range h.Others {
 		if node.Fresh {
-			list = append(list, outageRow{What: "node", Name: node.Name, Since: node.Since()})
+			row("node", node.Name, node.Since())
 		}
 	}
 	return list
+}
+
+// pollAway responds with what is away, from memory.
+func (c *console) pollAway(v *visit) error {
+	return c.showPart(v, "error", "away", awayIn(c.Health()))
 }
 
 // presenceUnknown is the presence of a user on a page while Redis does not respond.

@@ -80,6 +80,47 @@ func TestAway_EveryPageNamesWhatIsAwayAndSinceWhen(t *testing.T) {
 	guest.get("/console/login").want(t, http.StatusOK, "!does not respond")
 }
 
+// TestPollAway_FollowsOutagesOnOpenPages: an open page polls what a page that is opened then has. The
+// poll responds during an outage of the database too, and before an operator has a password of its own.
+func TestPollAway_FollowsOutagesOnOpenPages(t *testing.T) {
+	s := onSQLite(t)
+	since := models.TimeOf(s.clock())
+	away := &vitals.Server{Away: true, Since: since}
+	var health vitals.Health
+	s.deps.Health = func() vitals.Health { return health }
+	s.serve()
+	admin, guest := s.as("admin"), s.as("")
+	const polling = `role="status" data-poll hx-get="/console/now" hx-trigger="every 2s, refresh">`
+	for _, path := range []string{Root, overviewPath(s.dev), usersPath(s.dev), explorerPath, Root + "nothing"} {
+		if page := admin.get(path).body; strings.Count(page, polling+"</div>") != 1 || !strings.Contains(page, "htmx.min") {
+			t.Errorf("%s does not poll what is away once", path)
+		}
+	}
+	guest.get("/console/login").want(t, http.StatusOK, "!/console/now")
+	poll := Root + "now"
+	lost := vitals.Peer{Name: "host/3", State: vitals.Lost, Seen: since, Fresh: true}
+	for _, health = range []vitals.Health{{}, {Redis: away}, {Redis: away, Others: []vitals.Peer{lost}}} {
+		part := admin.get(poll)
+		part.want(t, http.StatusOK)
+		admin.get(Root).want(t, http.StatusOK, polling+part.body+"</div>")
+		guest.get(poll).wantRedirect(t, "/console/login?next=%2Fconsole%2Fnow")
+	}
+	admin.get(poll).want(t, http.StatusOK, "Redis does not respond", "Node host/3 was lost", "!<html")
+	// Nodes behind a balancer notice an outage at different moments, which must not change the page.
+	first := admin.get(poll).body
+	away.Since = since.Add(2 * time.Second)
+	if later := admin.get(poll).body; later != first {
+		t.Errorf("2 s later: %s, want %s", later, first)
+	}
+	health = vitals.Health{Database: *away}
+	for _, b := range []*browser{admin, guest} {
+		b.get(poll).want(t, http.StatusOK, "The database does not respond", "!<html")
+	}
+	health = vitals.Health{}
+	s.check(s.db.Exec(t.Context(), "UPDATE operators SET password_temporary = ?", true))
+	admin.get(poll).want(t, http.StatusOK)
+}
+
 // TestAway_PagesRespondBeforeTheOutageIsKnown: an outage is known after a moment only.
 func TestAway_PagesRespondBeforeTheOutageIsKnown(t *testing.T) {
 	s := onSQLite(t).inTime()

@@ -12,6 +12,7 @@ var ownPassword = map[string]bool{
 	"POST /console/logout":               true,
 	"GET /console/account/new-password":  true,
 	"POST /console/account/new-password": true,
+	"GET /console/now":                   true,
 }
 
 // duty returns the page that the visitor must attend to before it may use the route, or "" if it may

@@ -48,11 +48,11 @@ func TestJobPage(t *testing.T) {
 
 		// The job's node sends no heartbeat for a while, and then does.
 		s.pass(time.Minute)
-		b.get(path).want(t, http.StatusOK, "Interrupted", "Users deleted: 24.", "cannot be reached", "Delete the rest", "!data-poll", `role="status"`)
+		b.get(path).want(t, http.StatusOK, "Interrupted", "Users deleted: 24.", "cannot be reached", "Delete the rest", "!<div hidden data-poll", `role="status"`)
 		viewer.get(path).want(t, http.StatusOK, "Interrupted", "!Delete the rest")
 		goOn <- errors.New("secret SQL")
 		s.wait(s.dev, job.ID)
-		b.get(path).want(t, http.StatusOK, "Failed", "ended with an error", "Users deleted: 24.", "Delete the rest", "!secret SQL", "!data-poll")
+		b.get(path).want(t, http.StatusOK, "Failed", "ended with an error", "Users deleted: 24.", "Delete the rest", "!secret SQL", "!<div hidden data-poll")
 		b.get(list).want(t, http.StatusOK, "Failed")
 		b.head.Set("HX-Request", "true")
 		b.get(path).want(t, stopPolling, "Failed")

@@ -135,7 +135,13 @@ func (c *console) serve(rt route, r *http.Request, l *limit) {
 	v := c.visit(l, r)
 	v.limit = l
 	if c.Health().Database.Away {
-		c.fail(v, errDatabaseAway)
+		err := error(errDatabaseAway)
+		if rt.access.always {
+			err = rt.handle(c, v)
+		}
+		if err != nil {
+			c.fail(v, err)
+		}
 		return
 	}
 	err := c.identify(v, rt.access)

@@ -28,6 +28,7 @@ var routes = []route{
 	{"GET /console/confirm/{form}", viewers, (*console).showKeptForm},
 	{"GET /console/confirm/{form}/sso", viewers, (*console).confirmBySSO},
 
+	{"GET /console/now", pollsAway, (*console).pollAway},
 	{"GET /console/{$}", viewers, (*console).listApps},
 	{"GET /console/find", viewers, (*console).findApps},
 	{"GET /console/apps/{key}/find", viewers, (*console).findUsers},

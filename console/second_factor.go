@@ -41,6 +41,7 @@ var enrolment = map[string]bool{
 	"GET /console/account/passkeys":      true,
 	"POST /console/account/passkeys":     true,
 	"POST /console/account/passkeys/add": true,
+	"GET /console/now":                   true,
 }
 
 // mustEnrol reports whether the visitor must set up a second factor before it may do anything else.

@@ -435,7 +435,7 @@ func (b *browser) finish(a *answer) *answer {
 		b.t.Fatalf("%s: %d to %q, want a job", a.Request.URL.Path, a.StatusCode, target)
 	}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		if page := b.get(target); !strings.Contains(page.body, "data-poll") || time.Now().After(deadline) {
+		if page := b.get(target); !strings.Contains(page.body, "<div hidden data-poll") || time.Now().After(deadline) {
 			return page
 		}
 	}

@@ -316,7 +316,7 @@ func TestWebhookDeliveries(t *testing.T) {
 		}
 	}
 	viewer.get(rest).want(t, http.StatusOK, at(old), at(failed), at(done), `href="`+path+`">`, "!rel=\"next\"")
-	viewer.get(fmt.Sprintf("%s/deliveries/%d", path, old)).want(t, http.StatusOK, "502", "a &lt;b&gt;bad&lt;/b&gt; gateway", "1,234 ms", "!data-poll")
+	viewer.get(fmt.Sprintf("%s/deliveries/%d", path, old)).want(t, http.StatusOK, "502", "a &lt;b&gt;bad&lt;/b&gt; gateway", "1,234 ms", "!<div hidden data-poll")
 
 	// The list and the overview.
 	viewer.get(webhooksPath(s.dev)).want(t, http.StatusOK, path+`?state=PENDING">20<`, path+`?state=FAILED">2<`)

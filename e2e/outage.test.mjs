@@ -9,6 +9,7 @@ import { createClient as createStreams } from 'graphql-sse';
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
 import { AppServer } from './lib/api.mjs';
+import { launch, Operator } from './lib/browser.mjs';
 import { databases } from './lib/databases.mjs';
 import { Events, statusChanged } from './lib/events.mjs';
 import { Redis } from './lib/redis.mjs';
@@ -102,6 +103,7 @@ describe('clients during an outage of Redis or MariaDB', { skip: mariadb.skip },
   let gate;
   let redis;
   let server;
+  let key;
   let app;
   let database;
   let number = 0;
@@ -124,6 +126,7 @@ describe('clients during an outage of Redis or MariaDB', { skip: mariadb.skip },
       await mkdtemp(join(tmpdir(), 'rollcall-e2e-')),
     );
     const created = await server.createApp({ statusQueryEnabled: true });
+    key = created.key;
     await server.start({ ROLLCALL_REDIS_URL: redis.url });
     app = await AppServer.login(server, created);
   });
@@ -199,4 +202,49 @@ describe('clients during an outage of Redis or MariaDB', { skip: mariadb.skip },
       stream.close();
     });
   }
+
+  test('pages that are open name what is away, until it is back', async () => {
+    const browser = await launch();
+    try {
+      const operator = await Operator.arrive(browser, server);
+      await operator.login();
+      const overview = `/console/apps/${key}`;
+      const pages = await Promise.all(['/console/', overview, `${overview}/users`].map(async (path) => {
+        const page = await operator.context.newPage();
+        await page.goto(`${server.url}${path}`);
+        return page;
+      }));
+      const all = (check) => Promise.all(pages.map(check));
+      // A notice is read out once: a poll that finds the same as the page had at first does not replace it.
+      const staysOn = async (page) => {
+        await page.reload();
+        await page.locator('#away p').evaluate((node) => { node.dataset.same = ''; });
+        for (let polls = 0; polls < 2; polls++) await page.waitForResponse('**/console/now');
+        assert.equal(await page.locator('#away [data-same]').count(), 1);
+      };
+      for (const { what, begin, end, then } of [
+        { what: 'Redis', then: () => staysOn(pages[0]), begin: () => redis.stop(), end: () => redis.run() },
+        { what: 'The database', begin: () => gate.close(), end: () => gate.reopen() },
+      ]) {
+        const notice = (page) => page.getByRole('status').filter({ hasText: `${what} does not respond` });
+        try {
+          await begin();
+          await all((page) => notice(page).waitFor({ timeout: 5_000 }));
+          await all(async (page) => {
+            // Other polls fail without the database, and the server can be reached.
+            await page.locator('[data-contact="lost"]').waitFor({ state: 'hidden' });
+            assert.match(await notice(page).locator('time').innerText(), /[AP]M$/, `the notice of ${page.url()}`);
+          });
+          await then?.();
+        } finally {
+          await end();
+        }
+        await all((page) => notice(page).waitFor({ state: 'detached', timeout: 10_000 }));
+      }
+      operator.errors = []; // of the polls without the database
+      await operator.leave();
+    } finally {
+      await browser.close();
+    }
+  });
 });

@@ -112,7 +112,7 @@ try {
   const named = async () => {
     await desk.open(root);
     const count = (selector) => desk.page.locator(selector).count();
-    return (await count('main > .notice.bad')) === 2 && (await count('.part-LOST')) === 1;
+    return (await count('.away .notice')) === 2 && (await count('.part-LOST')) === 1;
   };
   await until(named, 'the console to name what is away');
   await picture(desk, 'incident', 1020);

@@ -29,6 +29,18 @@
     }
   }
 
+  const polls = (element) => element.matches("[data-poll]");
+
+  // A response that equals the last one, or what the page has from the beginning, is not swapped in, so
+  // that it does not disturb the reader.
+  const responses = new WeakMap();
+  for (const element of document.querySelectorAll("[data-poll]")) responses.set(element, element.innerHTML);
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (!polls(event.target) || !event.detail.shouldSwap) return;
+    if (responses.get(event.target) === event.detail.serverResponse) event.detail.shouldSwap = false;
+    responses.set(event.target, event.detail.serverResponse);
+  });
+
   localiseTimes(document);
 
   // On a phone the tabs scroll sideways: scroll to the current one, and again after a rotation.
@@ -301,7 +313,6 @@
   }
 
   // Pages poll unless they are hidden, the session has ended or their subject no longer exists.
-  const polls = (element) => element.matches("[data-poll]");
   let over = false;
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (polls(event.target) && (over || document.hidden)) event.preventDefault();
@@ -316,15 +327,9 @@
     }
   });
 
-  // A response that equals the last one is not swapped in, so that it does not disturb the reader.
-  const responses = new WeakMap();
-  document.addEventListener("htmx:beforeSwap", (event) => {
-    if (!polls(event.target) || !event.detail.shouldSwap) return;
-    if (responses.get(event.target) === event.detail.serverResponse) event.detail.shouldSwap = false;
-    responses.set(event.target, event.detail.serverResponse);
-  });
-
-  // Show a notice while the server cannot be reached.
+  // Show a notice while the server cannot be reached. The poll of what is away finds that out; others
+  // fail also while the database is away.
+  const away = document.getElementById("away");
   function say(what) {
     for (const notice of document.querySelectorAll("[data-contact]")) notice.hidden = notice.dataset.contact !== what;
   }
@@ -337,7 +342,7 @@
     } else if (polls(event.target) && problem) {
       over = true;
       say(problem);
-    } else {
+    } else if (event.target === away || !polls(event.target)) {
       say("lost");
     }
   });
