@@ -328,7 +328,8 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
       ['permission-denied', `${root}/permission?from=member-6&to=member-1`],
       ['permission-behind', `${root}/permission?from=member-3&to=member-2`],
       ['permission-oneself', `${root}/permission?from=member-1&to=member-1`],
-      ['permission-unknown', `${root}/permission?from=nobody&to=member-1`],
+      ['permission-name', `${root}/permission?from=nobody&to=member-1`], // a part of a long name
+      ['permission-unknown', `${root}/permission?from=stranger&to=member-1`],
     ]);
     await walk.operator.open(`${root}/settings`);
     await walk.answer('settings-wrong', 422, `${root}/settings`, { friendLimit: '-1' });
