@@ -458,7 +458,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     await walk.operator.open('/console/explorer');
     await ready();
     await walk.show('explorer');
-    assert.equal(await walk.submit('/console/explorer', { app: development.key, user: 'nobody' }), 422);
+    assert.equal(await walk.submit('/console/explorer', { app: development.key, user: 'stranger' }), 422);
     await ready();
     await walk.show('explorer-wrong');
     assert.equal(await walk.submit('/console/explorer', { app: development.key, user: 'member-1' }), 200);
