@@ -93,7 +93,7 @@ describe('the explorer in Chromium', () => {
         await element.focus();
         await until(async () => (await ring(element)) === `solid 2px ${accent}`, 'a ring around what has the focus');
       }
-      await page.getByLabel('User ID').focus(); // away from the button, whose tooltip is outside all landmarks
+      await page.getByLabel('User (ID or name').focus(); // away from the button, whose tooltip is outside all landmarks
       await page.getByRole('tooltip').waitFor({ state: 'detached' });
       await operator.hasNoBarrier('the explorer');
       await operator.leave();
@@ -156,7 +156,7 @@ describe('the explorer in Chromium', () => {
     const operator = await arrive();
     const { page } = operator;
     const fill = async (user) => {
-      await page.getByLabel('User ID').fill(user);
+      await page.getByLabel('User (ID or name').fill(user);
       await page.getByRole('button', { name: 'Fill in a token' }).click();
     };
     await fill('exa');
@@ -173,7 +173,7 @@ describe('the explorer in Chromium', () => {
     await page.keyboard.insertText(own);
     for (const user of ['nobody', 'nobody.else']) {
       await fill(user);
-      await page.getByRole('alert').filter({ hasText: `The app has no user ${user}.` }).waitFor();
+      await page.getByRole('alert').filter({ hasText: `No user with the ID or name ${user} was found.` }).waitFor();
       await ready(page);
       assert.equal(await text(page, 'Headers'), own);
     }

@@ -35,6 +35,8 @@ describe('the management API', () => {
     await page.getByRole('link', { name: 'Make an API key' }).click();
     await page.getByLabel('Name', { exact: true }).fill('deploy script');
     await page.getByLabel('30 days').check();
+    await page.locator('[name=role][value=owner]').check();
+    await page.locator('[name=scope][value=all]').check();
     await page.getByRole('button', { name: 'Make the key' }).click();
     await operator.confirm();
     await page.getByRole('heading', { name: 'The new API key' }).waitFor();

@@ -43,11 +43,11 @@ describe('operators, apps and tokens in Chromium', () => {
     const { page } = operator;
     await operator.login();
     await page.getByRole('link', { name: 'Explorer' }).click();
-    await page.getByLabel('User ID').fill('nobody');
+    await page.getByLabel('User (ID or name').fill('nobody');
     await page.getByRole('button', { name: 'Fill in a token' }).click();
     await operator.confirm();
-    await page.getByRole('alert').filter({ hasText: 'The app has no user nobody.' }).waitFor();
-    await page.getByLabel('User ID').fill('exa');
+    await page.getByRole('alert').filter({ hasText: 'No user with the ID or name nobody was found.' }).waitFor();
+    await page.getByLabel('User (ID or name').fill('exa');
     await page.getByRole('button', { name: 'Fill in a token' }).click();
     await page.getByRole('status').filter({ hasText: 'A token of the user exa' }).waitFor();
     await operator.screenshot('explorer-token');
@@ -73,7 +73,7 @@ describe('operators, apps and tokens in Chromium', () => {
     await operator.open('/console/explorer');
     // Playwright's getByText does not search a noscript.
     await page.locator('noscript p', { hasText: 'The explorer needs JavaScript' }).waitFor();
-    await page.getByLabel('User ID').fill('plain');
+    await page.getByLabel('User (ID or name').fill('plain');
     await page.getByRole('button', { name: 'Fill in a token' }).click();
     await operator.confirm('a wrong one');
     await page.getByRole('alert').filter({ hasText: 'That is not your current password.' }).waitFor();

@@ -9,7 +9,7 @@ import { Connection } from './lib/socket.mjs';
 import { until } from './lib/wait.mjs';
 
 /** Names in the messages of pages that are not elsewhere on the page. */
-const names = ['member', 'busy', 'sam', 'new', 'admin', 'nobody', 'Shown', 'Chat in development', 'json'];
+const names = ['member', 'Member number', 'busy', 'sam', 'new', 'admin', 'nobody', 'Shown', 'Chat in development', 'json'];
 
 /** The ID of a trusted document. */
 const documentID = '5d0a1c'.repeat(10);
