@@ -82,7 +82,7 @@ test('an operator creates a webhook endpoint, tests it, and sends a failed deliv
   await operator.check('an endpoint without deliveries');
   assert.ok(!(await page.content()).includes('whsec_'));
   const polls = [];
-  page.on('response', (response) => response.url().endsWith('/now') && polls.push(response.status()));
+  page.on('response', (response) => /deliveries\/.*\/now$/.test(response.url()) && polls.push(response.status()));
   let respond;
   held = new Promise((resolve) => { respond = resolve; });
   await page.getByRole('button', { name: 'Send a test event' }).click();
