@@ -101,7 +101,7 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	// runtime would keep most of it for a long time.
 	go debug.FreeOSMemory()
 	paceCollections()
-	return n.Serve(ctx, open, c.DrainTimeout)
+	return n.Serve(ctx, open, node.Drain{Delay: c.DrainDelay, Timeout: c.DrainTimeout})
 }
 
 // config returns the configuration of a node, from the settings.

@@ -94,6 +94,7 @@ type serveSettings struct {
 	MaxResponseSize    int           `env:"ROLLCALL_MAX_RESPONSE_SIZE" default:"8388608" help:"How large the response to an operation may be, in bytes (${env})."`
 	RateLimits         string        `env:"ROLLCALL_RATE_LIMITS" default:"on" enum:"on,off" help:"Whether the rates of users are limited: on, or off for load tests (${env})."`
 	ConnectionsPerAddr int           `env:"ROLLCALL_CONNECTIONS_PER_ADDRESS" name:"connections-per-address" default:"10000" help:"How many WebSockets and event streams a client address, or an IPv6 /64 network, may have open on this node; 0: no limit (${env})."`
+	DrainDelay         time.Duration `env:"ROLLCALL_DRAIN_DELAY" default:"0s" help:"How long the node still accepts connections after SIGTERM, while it is not ready (${env})."`
 	DrainTimeout       time.Duration `env:"ROLLCALL_DRAIN_TIMEOUT" default:"20s" help:"How long running requests may take after SIGTERM (${env})."`
 }
 
@@ -150,6 +151,8 @@ func (s *serveSettings) check() error {
 		return usageError{fmt.Errorf("ROLLCALL_MAX_RESPONSE_SIZE must be from %d to %d", minMaxResponse, maxMaxResponse)}
 	case s.ConnectionsPerAddr < 0:
 		return usageError{errors.New("ROLLCALL_CONNECTIONS_PER_ADDRESS must not be negative")}
+	case s.DrainDelay < 0:
+		return usageError{errors.New("ROLLCALL_DRAIN_DELAY must not be negative")}
 	case s.DrainTimeout < 0:
 		return usageError{errors.New("ROLLCALL_DRAIN_TIMEOUT must not be negative")}
 	}

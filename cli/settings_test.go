@@ -17,7 +17,7 @@ func FuzzSettings(f *testing.F) {
 	f.Fuzz(func(t *testing.T, listen, redisURL, tokenKey, origin, proxy string, duration int64) {
 		s := serveSettings{
 			Listen: listen, OpsListen: listen, RedisURL: redisURL, tokenKeySetting: tokenKeySetting{tokenKey}, AllowedOrigins: []string{origin},
-			PingInterval: time.Duration(duration), HeartbeatTimeout: time.Duration(duration), SubscriptionLinger: time.Duration(duration), DrainTimeout: time.Duration(duration),
+			PingInterval: time.Duration(duration), HeartbeatTimeout: time.Duration(duration), SubscriptionLinger: time.Duration(duration), DrainDelay: time.Duration(duration), DrainTimeout: time.Duration(duration),
 		}
 		refused(t, s.check())
 		prefixes, err := networks("ROLLCALL_TRUSTED_PROXIES", []string{proxy})

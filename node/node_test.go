@@ -71,7 +71,7 @@ func TestServe_DrainsIfAListenerFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = n.Serve(t.Context(), &Listeners{Public: public, Console: brokenListener{broken}}, 30*time.Second)
+	err = n.Serve(t.Context(), &Listeners{Public: public, Console: brokenListener{broken}}, Drain{Timeout: 30 * time.Second})
 	if !errors.Is(err, errListener) || !strings.HasPrefix(err.Error(), "serving: ") {
 		t.Errorf("the error is %v", err)
 	}
@@ -87,6 +87,50 @@ func TestServe_DrainsIfAListenerFails(t *testing.T) {
 	}
 	if err := n.Close(context.Background()); err != nil || strings.Count(log.String(), "msg=stopped") != 1 {
 		t.Errorf("closing again: %v\n%s", err, log)
+	}
+}
+
+// TestServe_AcceptsConnectionsDuringTheDelay asks a node that was told to end whether it is ready, on new
+// connections.
+func TestServe_AcceptsConnectionsDuringTheDelay(t *testing.T) {
+	db := testenv.Open(t, testenv.SQLiteURL(t))
+	n, _ := newNode(t, db)
+	if err := n.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	public, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	served := make(chan error, 1)
+	go func() {
+		served <- n.Serve(ctx, &Listeners{Public: public}, Drain{Delay: 2 * time.Second, Timeout: 30 * time.Second})
+	}()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	ready := func() int {
+		res, err := client.Get("http://" + public.Addr().String() + "/readyz")
+		if err != nil {
+			return 0
+		}
+		defer res.Body.Close()
+		return res.StatusCode
+	}
+	until := func(status int) {
+		for start := time.Now(); ready() != status; {
+			if time.Since(start) > 20*time.Second {
+				t.Fatalf("the status of /readyz is not %d", status)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	until(http.StatusOK)
+	end()
+	until(http.StatusServiceUnavailable)
+	until(0)
+	if err := <-served; err != nil {
+		t.Error(err)
 	}
 }
 

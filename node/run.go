@@ -77,11 +77,20 @@ func (n *Node) Settle(ctx context.Context) error {
 	return n.link.Settle(ctx)
 }
 
-// Serve serves on all listeners until ctx ends or one of them fails, and then drains for at most
-// the time given: the node is not ready, there are no new connections, running requests end,
-// WebSockets are closed with 1012, and all statuses are written.
-func (n *Node) Serve(ctx context.Context, listeners *Listeners, drain time.Duration) error {
-	defer n.work(ctx, listeners.Public.Addr().String(), drain)()
+// Drain is how long the end of a node takes.
+type Drain struct {
+	// Delay is how long the node still accepts connections once it is no longer ready, so that a
+	// balancer notices before any is refused.
+	Delay time.Duration
+	// Timeout is how long running requests may take after that.
+	Timeout time.Duration
+}
+
+// Serve serves on all listeners until ctx ends or one of them fails, and then drains: the node is not
+// ready, there are no new connections after the delay, running requests end, WebSockets are closed
+// with 1012, and all statuses are written.
+func (n *Node) Serve(ctx context.Context, listeners *Listeners, drain Drain) error {
+	defer n.work(ctx, listeners.Public.Addr().String(), drain.Timeout)()
 	failed := make(chan error, 3)
 	serve := func(srv *http.Server, l net.Listener) {
 		if l != nil {
@@ -97,13 +106,21 @@ func (n *Node) Serve(ctx context.Context, listeners *Listeners, drain time.Durat
 	var err error
 	select {
 	case err = <-failed:
-		err = fmt.Errorf("serving: %w", err)
 	case <-ctx.Done():
-		n.cfg.Logger.Info("draining", "timeout", drain.String())
+		n.cfg.Logger.Info("draining", "delay", drain.Delay.String(), "timeout", drain.Timeout.String())
 	}
 	n.health.drain()
 	n.vitals.Drain()
-	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	if err == nil {
+		select {
+		case err = <-failed:
+		case <-time.After(drain.Delay):
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("serving: %w", err)
+	}
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain.Timeout)
 	defer cancel()
 	return errors.Join(err, n.shutdown(patience, public, console))
 }
