@@ -54,7 +54,7 @@ func addressOf(addr net.Addr) (netip.Addr, bool) {
 func warnOfPlainHTTP(log *slog.Logger, setting string, l net.Listener) {
 	if ip, public := publicAddress(l.Addr(), net.InterfaceAddrs); public {
 		log.Warn("plain HTTP is served on a public address, so passwords and tokens can be read on the way; "+
-			"listen on a private address, behind a proxy with TLS", "setting", setting, "address", ip.String())
+			"set ROLLCALL_TLS_CERT and ROLLCALL_TLS_KEY, or listen on a private address, behind a proxy with TLS", "setting", setting, "address", ip.String())
 	}
 }
 

@@ -36,19 +36,14 @@ func (s *serveSettings) listen() (*node.Listeners, error) {
 	return l, nil
 }
 
-// consoleURL returns the URL of the console's server.
-func consoleURL(l *node.Listeners) string {
-	if l.Console != nil {
-		return urlOf(l.Console)
-	}
-	return urlOf(l.Public)
-}
-
-// warnOfPublic logs which listeners can be reached from the Internet and should not be.
-func warnOfPublic(log *slog.Logger, l *node.Listeners) {
-	warnOfPlainHTTP(log, "ROLLCALL_LISTEN", l.Public)
-	if l.Console != nil {
-		warnOfPlainHTTP(log, "ROLLCALL_CONSOLE_LISTEN", l.Console)
+// warnOfPublic logs which listeners can be reached from the Internet and should not be. secure reports
+// whether clients use TLS.
+func warnOfPublic(log *slog.Logger, l *node.Listeners, secure bool) {
+	if !secure {
+		warnOfPlainHTTP(log, "ROLLCALL_LISTEN", l.Public)
+		if l.Console != nil {
+			warnOfPlainHTTP(log, "ROLLCALL_CONSOLE_LISTEN", l.Console)
+		}
 	}
 	if l.Ops != nil {
 		warnOfPublicOps(log, l.Ops)
@@ -56,9 +51,9 @@ func warnOfPublic(log *slog.Logger, l *node.Listeners) {
 }
 
 // urlOf returns the URL that l serves, or "" if l is nil.
-func urlOf(l net.Listener) string {
+func urlOf(scheme string, l net.Listener) string {
 	if l == nil {
 		return ""
 	}
-	return "http://" + l.Addr().String()
+	return scheme + "://" + l.Addr().String()
 }

@@ -13,7 +13,7 @@ import (
 	"rollcall/internal/testenv"
 )
 
-var servedConsole = regexp.MustCompile(`"console":"(http://[^"]+)/console/"`)
+var servedConsole = regexp.MustCompile(`"console":"(https?://[^"]+)/console/"`)
 
 // TestConsoleListen checks that the console is served on its own address and on no other.
 func TestConsoleListen(t *testing.T) {

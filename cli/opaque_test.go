@@ -36,7 +36,7 @@ func (n *server) post(token, body string) (int, string) {
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	return do(n.t, req)
+	return doBy(n.t, &n.client, req)
 }
 
 // bearer returns the app token that a first start prints.

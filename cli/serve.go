@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"rollcall/internal/operators"
 	"rollcall/internal/ratelimit"
 	"rollcall/internal/redis"
+	"rollcall/internal/servertls"
 	"rollcall/node"
 )
 
@@ -42,6 +44,10 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 		return err
 	}
 	log := s.logger(streams)
+	certificate, err := c.certificate(log)
+	if err != nil {
+		return err
+	}
 	warnOfUnknown(log, streams.Environment, parsed.Model.Node)
 	db, err := s.connect(ctx, log)
 	if err != nil {
@@ -73,7 +79,7 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	if shared != nil {
 		defer shared.Close()
 	}
-	n, err := node.New(ctx, c.config(db, shared, clientaddr.New(proxies), log))
+	n, err := node.New(ctx, c.config(db, shared, clientaddr.New(proxies), certificate, log))
 	if err != nil {
 		return err
 	}
@@ -91,9 +97,13 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	if err := n.Start(ctx); err != nil {
 		return err
 	}
-	base, consoleBase := urlOf(open.Public), consoleURL(open)
-	log.Info("serving", "url", base, "console", consoleBase+"/console/", "ops", urlOf(open.Ops), "database", db.String(), "version", Version)
-	warnOfPublic(log, open)
+	scheme := "http"
+	if certificate != nil {
+		scheme = "https"
+	}
+	base, consoleBase := urlOf(scheme, open.Public), urlOf(scheme, cmp.Or(open.Console, open.Public))
+	log.Info("serving", "url", base, "console", consoleBase+"/console/", "ops", urlOf("http", open.Ops), "database", db.String(), "version", Version)
+	warnOfPublic(log, open, certificate != nil)
 	if err := first.end(ctx, base, consoleBase); err != nil {
 		log.Warn("the console's address cannot be printed", "error", err)
 	}
@@ -105,7 +115,7 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 }
 
 // config returns the configuration of a node, from the settings.
-func (c *serveCommand) config(db *database.DB, shared *redis.Client, addresses *clientaddr.Resolver, log *slog.Logger) node.Config {
+func (c *serveCommand) config(db *database.DB, shared *redis.Client, addresses *clientaddr.Resolver, certificate *servertls.Source, log *slog.Logger) node.Config {
 	var rates ratelimit.Limiter
 	if c.RateLimits == "off" {
 		log.Warn("ROLLCALL_RATE_LIMITS is off; the rates of users are not limited")
@@ -126,6 +136,7 @@ func (c *serveCommand) config(db *database.DB, shared *redis.Client, addresses *
 
 		WebhookAllowPrivate: c.WebhookAllowPrivate,
 
+		TLS:          certificate,
 		Addresses:    addresses,
 		ConsoleApart: c.ConsoleListen != "",
 		OpsHosts:     c.opsHosts(),
@@ -152,6 +163,19 @@ func (s *serveSettings) opsHosts() []string {
 		hosts = append(hosts, host)
 	}
 	return hosts
+}
+
+// certificate returns the certificate that is served, or nil if clients use plain HTTP.
+func (c *serveCommand) certificate(log *slog.Logger) (*servertls.Source, error) {
+	files, serves := c.TLS.files()
+	if !serves {
+		return nil, nil
+	}
+	source, err := servertls.Open(files, log)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return source, nil
 }
 
 // openRedis returns the Redis of a service with several nodes, or nil if there is only one node.

@@ -23,9 +23,10 @@ type server struct {
 	stop     context.CancelFunc
 	status   chan int
 	base     string
+	client   http.Client // of post
 }
 
-var served = regexp.MustCompile(`"url":"(http://[^"]+)"`)
+var served = regexp.MustCompile(`"url":"(https?://[^"]+)"`)
 
 // start runs `serve` on free ports, with the apps of a demo, and waits until it listens.
 func start(t *testing.T, url string, args ...string) *server {
@@ -115,7 +116,12 @@ func get(t *testing.T, url string) (int, string) {
 // do sends the request and returns the response's status and body.
 func do(t *testing.T, req *http.Request) (int, string) {
 	t.Helper()
-	resp, err := http.DefaultClient.Do(req)
+	return doBy(t, http.DefaultClient, req)
+}
+
+func doBy(t *testing.T, client *http.Client, req *http.Request) (int, string) {
+	t.Helper()
+	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,6 +37,17 @@ type tlsFiles struct {
 	Key  string `env:"KEY" help:"PEM file with the private key of the client certificate (${env})."`
 }
 
+// serverTLS are the files for the TLS of clients.
+type serverTLS struct {
+	Cert string `env:"CERT" help:"PEM file with the certificate, and those between it and its CA, with which the API and the console are served; plain HTTP unless given; read again when it changes (${env})."`
+	Key  string `env:"KEY" help:"PEM file with the private key of the certificate (${env})."`
+}
+
+// files returns the files, and whether TLS is served.
+func (t serverTLS) files() (files clienttls.Files, serves bool) {
+	return clienttls.Files{Cert: t.Cert, Key: t.Key, Setting: "ROLLCALL_TLS_"}, t.Cert != "" || t.Key != ""
+}
+
 // of returns the files. setting is the prefix of their settings' names.
 func (f tlsFiles) of(setting string) clienttls.Files {
 	return clienttls.Files{CA: f.CA, Cert: f.Cert, Key: f.Key, Setting: setting}
@@ -71,6 +82,7 @@ type serveSettings struct {
 	tokenKeySetting
 	webhookSetting
 	Listen             string        `env:"ROLLCALL_LISTEN" default:"127.0.0.1:8080" help:"HOST:PORT to serve on; port 0 takes a free one (${env})."`
+	TLS                serverTLS     `embed:"" prefix:"tls-" envprefix:"ROLLCALL_TLS_"`
 	ConsoleListen      string        `env:"ROLLCALL_CONSOLE_LISTEN" help:"HOST:PORT for the console, with the API for its explorer; ROLLCALL_LISTEN then does not serve it (${env})."`
 	ConsoleURL         string        `env:"ROLLCALL_CONSOLE_URL" name:"console-url" help:"The console's address in browsers, as https://console.example, for passkeys, invitations and SSO; without SSO, that of each request unless given (${env})."`
 	SecondFactor       string        `env:"ROLLCALL_CONSOLE_SECOND_FACTOR" name:"console-second-factor" default:"off" enum:"off,owners,admins,moderators,all" help:"The lowest role whose operators must have a second factor, with all roles above it: off, owners, admins, moderators or all (${env})."`

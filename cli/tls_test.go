@@ -1,10 +1,19 @@
 package cli
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
 
 	"rollcall/internal/testenv"
 )
@@ -48,6 +57,149 @@ func TestTLSSettings(t *testing.T) {
 		status, _, stderr := run(t, "", append([]string{"serve"}, test.args...)...)
 		if status != exitUsage || !strings.HasPrefix(stderr, "rollcall: "+test.want) {
 			t.Errorf("%s: %d, %s", what, status, stderr)
+		}
+	}
+}
+
+// copyFile makes the file at to have the content of the other.
+func copyFile(t *testing.T, to, from string) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestServe_TLS serves clients by HTTP/2 and WebSockets over TLS, and replaces the certificate while
+// both are connected.
+func TestServe_TLS(t *testing.T) {
+	later := time.Now().Add(12 * time.Hour)
+	ca := testenv.NewAuthority(t, later)
+	first, second := ca.Issue(t, later, "127.0.0.1"), ca.Issue(t, later, "127.0.0.1")
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	copyFile(t, cert, first.Cert)
+	copyFile(t, key, first.Key)
+	n := start(t, testenv.SQLiteURL(t), "--tls-cert", cert, "--tls-key", key, "--console-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0")
+	roots := x509.NewCertPool()
+	pem, err := os.ReadFile(ca.File)
+	if err != nil || !roots.AppendCertsFromPEM(pem) {
+		t.Fatal(err)
+	}
+	config := &tls.Config{RootCAs: roots}
+	n.client.Transport = &http.Transport{TLSClientConfig: config.Clone(), ForceAttemptHTTP2: true}
+	defer n.client.CloseIdleConnections()
+
+	// The addresses.
+	address := strings.TrimPrefix(n.base, "https://")
+	console := servedConsole.FindStringSubmatch(n.err.String())[1] + "/console/"
+	if address == n.base || !strings.HasPrefix(console, "https://") {
+		t.Fatalf("the log has other addresses: %s", n.err.String())
+	}
+	if banner := n.banner(); !strings.Contains(banner, "Console     "+console+"\n") || !strings.Contains(banner, "curl -s "+n.base+"/graphql ") {
+		t.Errorf("the banner has other addresses:\n%s", banner)
+	}
+	for url, want := range map[string]string{n.base + "/readyz": "HTTP/2.0 200 OK", console + "login": "HTTP/2.0 200 OK"} {
+		resp, err := n.client.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if got := resp.Proto + " " + resp.Status; got != want || resp.Header.Get("Strict-Transport-Security") == "" {
+			t.Errorf("%s: %s, %v", url, got, resp.Header)
+		}
+		for _, cookie := range resp.Cookies() {
+			if !cookie.Secure || !strings.HasPrefix(cookie.Name, "__Host-") {
+				t.Errorf("%s: the cookie %s", url, cookie)
+			}
+		}
+	}
+	if status, _ := get(t, "http://"+address+"/readyz"); status != http.StatusBadRequest {
+		t.Errorf("plain HTTP: %d", status)
+	}
+	if conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: roots, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}); err == nil {
+		conn.Close()
+		t.Error("TLS 1.1 is served")
+	}
+	if _, metrics := get(t, n.opsBase()+"/metrics"); !strings.Contains(metrics, "rollcall_tls_certificate_expires_timestamp_seconds "+fmt.Sprintf("%.9e", float64(later.Unix()))) {
+		t.Errorf("the metrics lack when the certificate expires, %d", later.Unix())
+	}
+
+	// A WebSocket that is connected before the certificate is replaced.
+	app := n.bearer()
+	ann := regexp.MustCompile(`"token":"([^"]+)"`).FindStringSubmatch(n.ask(app, `mutation { registerUser(input: {id: "ann", name: "Ann"}) { token } }`))[1]
+	dialer := ws.Dialer{TLSConfig: config, Protocols: []string{"graphql-transport-ws"}, Timeout: 10 * time.Second}
+	socket, _, _, err := dialer.Dial(t.Context(), "wss://"+address+"/graphql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	if err := socket.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	send := func(text string) {
+		if err := wsutil.WriteClientText(socket, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	receive := func(want string) {
+		t.Helper()
+		if text, err := wsutil.ReadServerText(socket); err != nil || !strings.Contains(string(text), want) {
+			t.Fatalf("%s, %v; want %s", text, err, want)
+		}
+	}
+	send(`{"type":"connection_init","payload":{"Authorization":"Bearer ` + ann + `"}}`)
+	receive(`"connection_ack"`)
+	send(`{"type":"subscribe","id":"1","payload":{"query":"subscription { userStatus(ids: [\"ann\"]) { customStatus } }"}}`)
+	receive(`"customStatus":""`)
+
+	served := func() string {
+		conn, err := tls.Dial("tcp", address, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
+	}
+	before := served()
+	copyFile(t, cert, second.Cert)
+	copyFile(t, key, second.Key)
+	for deadline := time.Now().Add(30 * time.Second); served() == before; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("new connections still get the former certificate")
+		}
+	}
+	n.ask(app, `mutation { setStatus(input: {userId: "ann", customStatus: "away"}) { __typename } }`)
+	receive(`"customStatus":"away"`)
+
+	// It ends with the server, as the clients over HTTP/2 do.
+	status := make(chan int)
+	go func() { status <- n.end() }()
+	frame, err := ws.ReadFrame(socket)
+	if code, _ := ws.ParseCloseFrameData(frame.Payload); err != nil || frame.Header.OpCode != ws.OpClose || code != 1012 {
+		t.Errorf("the WebSocket ended with %+v, %v", frame, err)
+	}
+	socket.Close()
+	if got := <-status; got != exitOK {
+		t.Errorf("the server ended with %d: %s", got, n.err.String())
+	}
+}
+
+func TestServe_RefusesHalfOfATLSPair(t *testing.T) {
+	later := time.Now().Add(12 * time.Hour)
+	pair := testenv.NewAuthority(t, later).Issue(t, later)
+	for want, args := range map[string][]string{
+		"ROLLCALL_TLS_CERT is set without ROLLCALL_TLS_KEY":                      {"--tls-cert", pair.Cert},
+		"ROLLCALL_TLS_KEY is set without ROLLCALL_TLS_CERT":                      {"--tls-key", pair.Key},
+		"ROLLCALL_TLS_CERT cannot be read: open /no/such/file":                   {"--tls-cert", "/no/such/file", "--tls-key", pair.Key},
+		"ROLLCALL_TLS_KEY file " + pair.Cert + " has no private key in PEM form": {"--tls-cert", pair.Cert, "--tls-key", pair.Cert},
+	} {
+		status, _, stderr := run(t, "", append([]string{"serve", "--database-url", testenv.SQLiteURL(t)}, args...)...)
+		if status != exitUsage || !strings.HasPrefix(stderr, "rollcall: "+want) {
+			t.Errorf("%d, %s; want %s", status, stderr, want)
 		}
 	}
 }

@@ -33,6 +33,7 @@ import (
 	"rollcall/internal/redis"
 	"rollcall/internal/retention"
 	"rollcall/internal/sealed"
+	"rollcall/internal/servertls"
 	"rollcall/internal/token"
 	"rollcall/internal/trusted"
 	"rollcall/internal/vitals"
@@ -66,6 +67,8 @@ type Config struct {
 	// public.
 	WebhookAllowPrivate bool
 
+	// TLS has the certificate of the public address and the console's. If nil, they serve plain HTTP.
+	TLS *servertls.Source
 	// Addresses finds the clients' addresses. If nil, no proxy is trusted.
 	Addresses *clientaddr.Resolver
 	// ConsoleApart takes the console off the public address; it has a listener of its own.
@@ -155,6 +158,9 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 			ConstLabels: prometheus.Labels{"version": cfg.Version},
 		}, func() float64 { return 1 }))
 	cfg.DB.Observe(metrics)
+	if cfg.TLS != nil {
+		cfg.TLS.Observe(metrics)
+	}
 	n := &Node{cfg: cfg, Keys: keys, events: new(bus.Bus)}
 
 	// The rules.

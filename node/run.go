@@ -93,7 +93,11 @@ func (n *Node) Serve(ctx context.Context, listeners *Listeners, drain Drain) err
 	defer n.work(ctx, listeners.Public.Addr().String(), drain.Timeout)()
 	failed := make(chan error, 3)
 	serve := func(srv *http.Server, l net.Listener) {
-		if l != nil {
+		switch {
+		case l == nil:
+		case srv.TLSConfig != nil:
+			go func() { failed <- srv.ServeTLS(l, "", "") }()
+		default:
 			go func() { failed <- srv.Serve(l) }()
 		}
 	}
@@ -137,7 +141,7 @@ func (n *Node) Close(ctx context.Context) (err error) {
 }
 
 // work starts what runs all the time: figures are recorded, expired rows and deleted apps removed, the audit chained, webhook events
-// sent, users made ready for searches, SQLite's files scrubbed, Redis checked, token keys and trusted documents followed, and the node
+// sent, users made ready for searches, SQLite's files scrubbed, Redis checked, token keys, the certificate and trusted documents followed, and the node
 // reports itself under its address. end waits until none of it uses the database any more; attempts to send events end within drain.
 func (n *Node) work(ctx context.Context, address string, drain time.Duration) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -147,6 +151,9 @@ func (n *Node) work(ctx context.Context, address string, drain time.Duration) (e
 	running.Go(func() { n.Apps.RunDeletions(ctx, n.cfg.Logger) })
 	running.Go(func() { n.Users.RunFillSearch(ctx, n.cfg.Logger) })
 	running.Go(func() { n.Webhooks.Run(ctx, drain) })
+	if n.cfg.TLS != nil {
+		running.Go(func() { n.cfg.TLS.Run(ctx) })
+	}
 	if n.trusted != nil {
 		running.Go(func() { n.trusted.Run(ctx) })
 	}
@@ -167,9 +174,9 @@ func (n *Node) work(ctx context.Context, address string, drain time.Duration) (e
 	}
 }
 
-// httpServer returns a server for clients that may be hostile.
+// httpServer returns a server for clients that may be hostile. It has a TLSConfig if it must serve TLS.
 func (n *Node) httpServer(handler http.Handler) *http.Server {
-	return &http.Server{
+	srv := &http.Server{
 		Handler:           handler,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -178,6 +185,10 @@ func (n *Node) httpServer(handler http.Handler) *http.Server {
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(n.cfg.Logger.Handler(), slog.LevelDebug),
 	}
+	if n.cfg.TLS != nil {
+		srv.TLSConfig = n.cfg.TLS.Config()
+	}
+	return srv
 }
 
 // shutdown ends what runs; what has not ended when ctx ends is cut.

@@ -24,7 +24,8 @@ import (
 type Files struct {
 	// CA has the certificates of the CAs that may have signed the server's; empty: the system's.
 	CA string
-	// Cert has the client certificate, and those between it and its CA. Key has its private key.
+	// Cert has the certificate of this process, and those between it and its CA. Key has its private
+	// key.
 	Cert, Key string
 	// Setting is what the names of the settings begin with, such as "ROLLCALL_REDIS_TLS_". Errors
 	// name them.
@@ -167,7 +168,17 @@ func (f Files) parse(c content, now time.Time) (*tls.Config, error) {
 	return config, nil
 }
 
-// pair returns the client certificate with its key.
+// Pair reads the certificate and its key. It returns an *Error if only one of them is named, or if they
+// cannot be used now.
+func (f Files) Pair(now time.Time) (*tls.Certificate, error) {
+	c, err := f.read()
+	if err != nil {
+		return nil, err
+	}
+	return f.pair(c, now)
+}
+
+// pair returns the certificate with its key.
 func (f Files) pair(c content, now time.Time) (*tls.Certificate, error) {
 	chain, err := f.certificates("CERT", f.Cert, c.cert)
 	if err != nil {
