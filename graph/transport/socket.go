@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -105,8 +106,12 @@ func (s *socket) closeWrite() {
 
 // abort drops the connection and what the kernel still holds for the peer.
 func (s *socket) abort() {
-	if c, ok := s.Conn.(*net.TCPConn); ok {
+	conn := s.Conn
+	if c, ok := conn.(*tls.Conn); ok {
+		conn = c.NetConn() // c.Close would wait until the peer takes the end of its session
+	}
+	if c, ok := conn.(*net.TCPConn); ok {
 		_ = c.SetLinger(0) // best effort: Close works without
 	}
-	_ = s.Close() // the link is being dropped
+	_ = conn.Close() // the link is being dropped
 }
