@@ -68,6 +68,7 @@ type commands struct {
 	TokenKey tokenKeyCommand `cmd:"" help:"Keys that sign tokens: list, rotate, retire."`
 	Webhook  webhookCommand  `cmd:"" help:"Endpoints of App Servers that receive events: create, list, test, replay, delete."`
 	Backup   backupCommand   `cmd:"" help:"Copy the embedded database to a new file, beside a running server."`
+	Config   configCommand   `cmd:"" help:"Print the settings in force and where they are from, or check them."`
 	Audit    auditCommand    `cmd:"" help:"The audit: verify its chain."`
 	Seed     seedCommand     `cmd:"" help:"Create example users."`
 	Schema   schemaCommand   `cmd:"" help:"Print the schema of the GraphQL API."`
@@ -79,6 +80,7 @@ type commands struct {
 // ctx ends.
 func Run(ctx context.Context, args []string, streams Streams) int {
 	var root commands
+	var sources sources
 	status := -1
 	parser, err := kong.New(&root,
 		kong.Name("rollcall"),
@@ -87,7 +89,7 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 		kong.Writers(streams.Out, streams.Err),
 		kong.Exit(func(code int) { status = code }), // after --help
 		kong.UsageOnError(),
-		kong.Resolvers(kong.ResolverFunc(secretFromFile)),
+		kong.Resolvers(&sources),
 	)
 	if err != nil {
 		panic(err) // the commands are compiled in
@@ -100,26 +102,12 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 		return status
 	}
 	if err != nil {
-		fmt.Fprintf(streams.Err, "rollcall: %s\n", withSetting(parser.Model, oneLine(err)))
+		fmt.Fprintf(streams.Err, "rollcall: %s\n", sources.explain(parser.Model, err))
 		return exitUsage
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	err = parsed.Run(&root.settings, &streams)
+	err = parsed.Run(&root.settings, &streams, &sources)
 	return report(streams.Err, err)
-}
-
-// withSetting adds the setting's name before a flag with which kong's message begins, because the
-// value may have come from either.
-func withSetting(app *kong.Application, message string) string {
-	for _, node := range append([]*kong.Node{app.Node}, app.Children...) {
-		for _, flag := range node.Flags {
-			rest, found := strings.CutPrefix(message, "--"+flag.Name)
-			if found && len(flag.Envs) > 0 && strings.IndexAny(rest, " :") == 0 {
-				return flag.Envs[0] + " (--" + flag.Name + ")" + rest
-			}
-		}
-	}
-	return message
 }
 
 // usageError is a mistake of the user, which exits with status 2.

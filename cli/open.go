@@ -13,29 +13,57 @@ import (
 	"rollcall/node"
 )
 
+// check returns an error that names the setting if a value cannot work.
+func (s *settings) check() error {
+	if _, err := s.databaseKeys(); err != nil {
+		return err
+	}
+	if n := s.DatabaseConns; n < database.LeastMaxConnections || n > database.MostMaxConnections {
+		return usageError{fmt.Errorf("ROLLCALL_DATABASE_MAX_CONNECTIONS must be from %d to %d", database.LeastMaxConnections, database.MostMaxConnections)}
+	}
+	return databaseError(database.Check(s.DatabaseURL, s.databaseOptions(nil)))
+}
+
+// databaseKeys returns the keys that encrypt secrets in the database.
+func (s *settings) databaseKeys() (atrest.Keys, error) {
+	keys, err := atrest.Parse(s.DatabaseKey)
+	if err != nil {
+		return keys, usageError{fmt.Errorf("%s: %w", atrest.Setting, err)}
+	}
+	return keys, nil
+}
+
+func (s *settings) databaseOptions(log *slog.Logger) database.Options {
+	return database.Options{TLS: s.DatabaseTLS.of("ROLLCALL_DATABASE_TLS_"), MaxConnections: s.DatabaseConns, Log: log}
+}
+
+// databaseError returns err, which is a mistake of the user if the database's URL or its files are wrong.
+func databaseError(err error) error {
+	if wrong, ok := errors.AsType[*database.URLError](err); ok {
+		return usageError{fmt.Errorf("ROLLCALL_DATABASE_URL: %w", wrong)}
+	}
+	if wrong, ok := errors.AsType[*clienttls.Error](err); ok {
+		return usageError{wrong}
+	}
+	return err
+}
+
 // connect opens the database without changing its schema. log receives changes of the server in use;
 // nil: they are not logged.
 func (s *settings) connect(ctx context.Context, log *slog.Logger) (*database.DB, error) {
-	keys, err := atrest.Parse(s.DatabaseKey)
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	keys, err := s.databaseKeys()
 	if err != nil {
-		return nil, usageError{fmt.Errorf("%s: %w", atrest.Setting, err)}
+		return nil, err
 	}
-	if n := s.DatabaseConns; n < database.LeastMaxConnections || n > database.MostMaxConnections {
-		return nil, usageError{fmt.Errorf("ROLLCALL_DATABASE_MAX_CONNECTIONS must be from %d to %d", database.LeastMaxConnections, database.MostMaxConnections)}
+	db, err := database.OpenWith(ctx, s.DatabaseURL, s.databaseOptions(log))
+	if err != nil {
+		return nil, databaseError(err)
 	}
-	db, err := database.OpenWith(ctx, s.DatabaseURL, database.Options{
-		TLS: s.DatabaseTLS.of("ROLLCALL_DATABASE_TLS_"), MaxConnections: s.DatabaseConns, Log: log,
-	})
-	if wrong, ok := errors.AsType[*database.URLError](err); ok {
-		return nil, usageError{fmt.Errorf("ROLLCALL_DATABASE_URL: %w", wrong)}
-	}
-	if wrong, ok := errors.AsType[*clienttls.Error](err); ok {
-		return nil, usageError{wrong}
-	}
-	if err == nil {
-		db.SetSecretKeys(keys)
-	}
-	return db, err
+	db.SetSecretKeys(keys)
+	return db, nil
 }
 
 // open opens the database and migrates its schema.

@@ -166,16 +166,16 @@ func (s *serveSettings) opsHosts() []string {
 }
 
 // certificate returns the certificate that is served, or nil if clients use plain HTTP.
-func (c *serveCommand) certificate(log *slog.Logger) (*servertls.Source, error) {
-	files, serves := c.TLS.files()
+func (s *serveSettings) certificate(log *slog.Logger) (*servertls.Source, error) {
+	files, serves := s.TLS.files()
 	if !serves {
 		return nil, nil
 	}
-	source, err := servertls.Open(files, log)
+	certificate, err := servertls.Open(files, log)
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return source, nil
+	return certificate, nil
 }
 
 // openRedis returns the Redis of a service with several nodes, or nil if there is only one node.

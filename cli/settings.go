@@ -19,10 +19,11 @@ import (
 // defaultDatabaseURL is the default of ROLLCALL_DATABASE_URL: the embedded database.
 const defaultDatabaseURL = "sqlite:rollcall.db"
 
-// settings are the settings of all commands. Each is a flag or in the environment; the flag takes
-// precedence.
+// settings are the settings of all commands. Each is a flag, in the environment, or in the configuration
+// file under the flag's name; the first of these takes precedence.
 type settings struct {
-	DatabaseURL   string   `env:"ROLLCALL_DATABASE_URL" secret:"" default:"${defaultDatabaseURL}" help:"sqlite:PATH, mysql://user:password@host:3306/name?tls=true, with commas between several hosts, or mysql://user@unix(/path/to.sock)/name (${env})."`
+	ConfigFile    string   `env:"ROLLCALL_CONFIG" name:"config" placeholder:"FILE" help:"YAML file with settings, by the names of their flags; flags and the environment take precedence (${env})."`
+	DatabaseURL   string   `env:"ROLLCALL_DATABASE_URL" secret:"url" default:"${defaultDatabaseURL}" help:"sqlite:PATH, mysql://user:password@host:3306/name?tls=true, with commas between several hosts, or mysql://user@unix(/path/to.sock)/name (${env})."`
 	DatabaseKey   string   `env:"ROLLCALL_DATABASE_KEY" secret:"" help:"Keys of at least 32 characters, separated by commas: the first encrypts the secrets in the database, all decrypt them; without it, they are not encrypted (${env})."`
 	DatabaseConns int      `env:"ROLLCALL_DATABASE_MAX_CONNECTIONS" name:"database-max-connections" default:"40" help:"How many connections to a MySQL server this node may have (${env})."`
 	DatabaseTLS   tlsFiles `embed:"" prefix:"database-tls-" envprefix:"ROLLCALL_DATABASE_TLS_"`
@@ -90,7 +91,7 @@ type serveSettings struct {
 	SSO                ssoSettings   `embed:"" prefix:"sso-" envprefix:"ROLLCALL_SSO_"`
 	OpsListen          string        `env:"ROLLCALL_OPS_LISTEN" default:"127.0.0.1:8081" help:"HOST:PORT for /metrics and /debug/pprof; empty: off (${env})."`
 	OpsHosts           []string      `env:"ROLLCALL_OPS_HOSTS" help:"Host names under which /metrics and /debug/pprof are served, besides IP addresses and localhost (${env})."`
-	RedisURL           string        `env:"ROLLCALL_REDIS_URL" secret:"" help:"redis://user:password@host:6379/0, or rediss://…, for several nodes on one database; several hosts, separated by commas, are a primary and its replicas, or Sentinels with ?master_name=NAME; without it there is one node (${env})."`
+	RedisURL           string        `env:"ROLLCALL_REDIS_URL" secret:"url" help:"redis://user:password@host:6379/0, or rediss://…, for several nodes on one database; several hosts, separated by commas, are a primary and its replicas, or Sentinels with ?master_name=NAME; without it there is one node (${env})."`
 	RedisTLS           tlsFiles      `embed:"" prefix:"redis-tls-" envprefix:"ROLLCALL_REDIS_TLS_"`
 	AdminPassword      string        `env:"ROLLCALL_ADMIN_PASSWORD" secret:"" help:"The first operator's password, first start only; generated unless given (${env})."`
 	Demo               string        `env:"ROLLCALL_DEMO" default:"auto" enum:"auto,on,off" help:"Whether the first start creates two apps for a trial, and prints their secrets: on, off, or auto: on the embedded default database (${env})."`

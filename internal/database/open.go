@@ -127,25 +127,37 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// OpenWith is Open with options. It also returns a *clienttls.Error if the files cannot be used.
-func OpenWith(ctx context.Context, rawURL string, options Options) (*DB, error) {
+// Check returns the *URLError or *clienttls.Error that OpenWith would return. It connects to nothing.
+func Check(rawURL string, options Options) error {
 	scheme, rest, ok := strings.Cut(rawURL, ":")
 	switch {
 	case ok && scheme == string(SQLite):
-		if err := options.TLS.CheckUnused("the database is a file"); err != nil {
-			return nil, err
+		if rest == "" {
+			return &URLError{"sqlite: names no file; write sqlite:PATH"}
 		}
-		return openSQLite(ctx, rest)
+		return options.TLS.CheckUnused("the database is a file")
 	case ok && scheme == string(MySQL):
-		return openMySQL(ctx, rawURL, options)
+		cfg, _, err := parseMySQL(rawURL)
+		if err == nil {
+			_, err = requireTLS(cfg, options.TLS)
+		}
+		return err
 	}
-	return nil, &URLError{"must start with sqlite: or mysql://"}
+	return &URLError{"must start with sqlite: or mysql://"}
+}
+
+// OpenWith is Open with options. It also returns a *clienttls.Error if the files cannot be used.
+func OpenWith(ctx context.Context, rawURL string, options Options) (*DB, error) {
+	if err := Check(rawURL, options); err != nil {
+		return nil, err
+	}
+	if path, ok := strings.CutPrefix(rawURL, string(SQLite)+":"); ok {
+		return openSQLite(ctx, path)
+	}
+	return openMySQL(ctx, rawURL, options)
 }
 
 func openSQLite(ctx context.Context, path string) (*DB, error) {
-	if path == "" {
-		return nil, &URLError{"sqlite: names no file; write sqlite:PATH"}
-	}
 	name := "sqlite:" + path
 	if dir := filepath.Dir(path); dir != "." {
 		if _, err := os.Stat(dir); err != nil {
