@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"rollcall/graph"
 	"rollcall/internal/clientaddr"
 	"rollcall/internal/database"
 	"rollcall/internal/operators"
@@ -150,6 +151,10 @@ func (c *serveCommand) config(db *database.DB, shared *redis.Client, addresses *
 		PingInterval:          c.PingInterval,
 		AllowedOrigins:        c.AllowedOrigins,
 		ConnectionsPerAddress: c.ConnectionsPerAddr,
+		ConnectsPerAddress:    c.ConnectsPerAddr,
+		AppRates:              graph.AppRates{Registrations: c.RegistrationRate, Connects: c.ConnectsPerApp},
+		MaxRequests:           c.MaxRequests,
+		MaxRequestsPerApp:     c.MaxRequestsPerApp,
 
 		ScrubInterval: scrubInterval,
 	}

@@ -107,6 +107,11 @@ type serveSettings struct {
 	MaxResponseSize    int           `env:"ROLLCALL_MAX_RESPONSE_SIZE" default:"8388608" help:"How large the response to an operation may be, in bytes (${env})."`
 	RateLimits         string        `env:"ROLLCALL_RATE_LIMITS" default:"on" enum:"on,off" help:"Whether the rates of users are limited: on, or off for load tests (${env})."`
 	ConnectionsPerAddr int           `env:"ROLLCALL_CONNECTIONS_PER_ADDRESS" name:"connections-per-address" default:"10000" help:"How many WebSockets and event streams a client address, or an IPv6 /64 network, may have open on this node; 0: no limit (${env})."`
+	ConnectsPerAddr    int           `env:"ROLLCALL_CONNECTS_PER_ADDRESS" name:"connects-per-address" default:"0" help:"How many WebSockets and event streams a client address, or an IPv6 /64 network, may open on this node in a second; 0: no limit (${env})."`
+	ConnectsPerApp     int           `env:"ROLLCALL_CONNECTS_PER_APP" default:"0" help:"How many devices of an app's users may connect to this node in a second; 0: no limit (${env})."`
+	RegistrationRate   int           `env:"ROLLCALL_REGISTRATIONS_PER_APP" name:"registrations-per-app" default:"0" help:"How many users an app may register on this node in a second; 0: no limit (${env})."`
+	MaxRequests        int           `env:"ROLLCALL_MAX_REQUESTS" default:"4000" help:"How many requests to the API with a token this node executes at the same time; others are UNAVAILABLE; 0: no limit (${env})."`
+	MaxRequestsPerApp  int           `env:"ROLLCALL_MAX_REQUESTS_PER_APP" default:"1000" help:"How many of them may be of an app's users, and of its App Server; 0: no limit (${env})."`
 	DrainDelay         time.Duration `env:"ROLLCALL_DRAIN_DELAY" default:"0s" help:"How long the node still accepts connections after SIGTERM, while it is not ready (${env})."`
 	DrainTimeout       time.Duration `env:"ROLLCALL_DRAIN_TIMEOUT" default:"20s" help:"How long running requests may take after SIGTERM (${env})."`
 }
@@ -162,12 +167,19 @@ func (s *serveSettings) check() error {
 		return usageError{fmt.Errorf("ROLLCALL_AUDIT_RETENTION must be 0, which keeps the audit for ever, or at least %s", audit.MinRetention)}
 	case s.MaxResponseSize < minMaxResponse || s.MaxResponseSize > maxMaxResponse:
 		return usageError{fmt.Errorf("ROLLCALL_MAX_RESPONSE_SIZE must be from %d to %d", minMaxResponse, maxMaxResponse)}
-	case s.ConnectionsPerAddr < 0:
-		return usageError{errors.New("ROLLCALL_CONNECTIONS_PER_ADDRESS must not be negative")}
 	case s.DrainDelay < 0:
 		return usageError{errors.New("ROLLCALL_DRAIN_DELAY must not be negative")}
 	case s.DrainTimeout < 0:
 		return usageError{errors.New("ROLLCALL_DRAIN_TIMEOUT must not be negative")}
+	}
+	for name, limit := range map[string]int{
+		"ROLLCALL_CONNECTIONS_PER_ADDRESS": s.ConnectionsPerAddr, "ROLLCALL_CONNECTS_PER_ADDRESS": s.ConnectsPerAddr,
+		"ROLLCALL_CONNECTS_PER_APP": s.ConnectsPerApp, "ROLLCALL_REGISTRATIONS_PER_APP": s.RegistrationRate,
+		"ROLLCALL_MAX_REQUESTS": s.MaxRequests, "ROLLCALL_MAX_REQUESTS_PER_APP": s.MaxRequestsPerApp,
+	} {
+		if limit < 0 {
+			return usageError{fmt.Errorf("%s must not be negative", name)}
+		}
 	}
 	for _, name := range s.OpsHosts {
 		if strings.TrimSuffix(strings.TrimSpace(name), ".") == "" || strings.ContainsAny(name, "/:*") {

@@ -8,6 +8,7 @@ import (
 	"rollcall/graph/generated"
 	"rollcall/internal/apps"
 	"rollcall/internal/clientaddr"
+	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
@@ -27,6 +28,9 @@ func (r *mutationResolver) IssueAppToken(ctx context.Context, input generated.Is
 		ttl = time.Duration(input.TTLSeconds) * time.Second
 	}
 	token, expires, err := r.apps.IssueTokenTo(ctx, clientaddr.From(ctx), input.AppKey, input.AppSecret, ttl)
+	if fault.CodeOf(err) == fault.RateLimited {
+		r.wrongSecrets.Inc()
+	}
 	return &generated.IssueAppTokenPayload{Token: token, ExpiresAt: expires}, err
 }
 

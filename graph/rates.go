@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/graph/auth"
 	"rollcall/internal/fault"
@@ -52,10 +53,48 @@ func limitRate(ctx context.Context, rates ratelimit.Limiter, rule ratelimit.Rule
 	return fault.TooOften(wait, "at most %d in %s", rule.Limit, rule.Window)
 }
 
-// LimitConnects returns a function that counts a connecting device of the user with that users.id,
-// and returns fault.RateLimited if there were too many.
-func LimitConnects(rates ratelimit.Limiter) func(ctx context.Context, user int64) error {
-	return func(ctx context.Context, user int64) error { return limitRate(ctx, rates, connecting, user, 1) }
+// LimitConnects counts a connecting device of a user. Returns fault.RateLimited if there were too many of
+// its app or of the user.
+func (r *Resolver) LimitConnects(ctx context.Context, user *auth.Principal) error {
+	if err := r.limitApp(ctx, r.appConnects, user.AppID(), 1); err != nil {
+		return err
+	}
+	return limitRate(ctx, r.rates, connecting, user.User.ID, 1)
+}
+
+// AppRates are how often an app may do what takes much of a node, in any second and counted on each node.
+// 0 is no limit.
+type AppRates struct {
+	// Registrations is how many users it may register.
+	Registrations int
+	// Connects is how many devices of its users may connect.
+	Connects int
+}
+
+// appRate is one of the AppRates.
+type appRate struct {
+	rule    ratelimit.Rule
+	refused prometheus.Counter
+}
+
+// limitApp counts n uses of rate for the app with that apps.id. Returns fault.RateLimited if there were too
+// many. More uses at once than a second allows count as many as it does.
+func (r *Resolver) limitApp(ctx context.Context, rate appRate, app int64, n int) error {
+	if rate.rule.Limit == 0 {
+		return nil
+	}
+	wait, err := r.appUses.Allow(ctx, rate.rule, app, min(n, rate.rule.Limit))
+	if wait == 0 || err != nil {
+		return err
+	}
+	rate.refused.Inc()
+	return fault.TooOften(wait, "the app's %s are limited to %d a second", rate.rule.Name, rate.rule.Limit)
+}
+
+// limitRegistrations counts n registrations of the caller's app. Returns fault.RateLimited if there were too
+// many.
+func (r *Resolver) limitRegistrations(ctx context.Context, n int) error {
+	return r.limitApp(ctx, r.appRegistrations, auth.From(ctx).AppID(), max(n, 1))
 }
 
 // limitProfiles counts the other users about which the caller learns something by listing these

@@ -6,6 +6,9 @@ package graph
 import (
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/internal/admission"
 	"rollcall/internal/apps"
 	"rollcall/internal/presence"
 	"rollcall/internal/ratelimit"
@@ -27,9 +30,14 @@ type Resolver struct {
 	clock         func() time.Time
 	// rates limits how often a user does something.
 	rates ratelimit.Limiter
+	// appUses counts what the rates of apps limit.
+	appUses                       *ratelimit.Local
+	appRegistrations, appConnects appRate
+	// wrongSecrets counts refused attempts with wrong app keys and secrets.
+	wrongSecrets prometheus.Counter
 }
 
-// Deps are what a Resolver calls. All fields are required.
+// Deps are what a Resolver calls. All fields are required, except AppRates.
 type Deps struct {
 	Apps          *apps.Service
 	Users         *users.Service
@@ -39,6 +47,10 @@ type Deps struct {
 	Webhooks      *webhooks.Service
 	// Rates limits how often a user does something.
 	Rates ratelimit.Limiter
+	// AppRates limits apps.
+	AppRates AppRates
+	// Refusals counts what is refused because of a limit.
+	Refusals *admission.Refusals
 	// Clock is time.Now outside tests.
 	Clock func() time.Time
 }
@@ -48,6 +60,16 @@ func NewResolver(d Deps) *Resolver {
 	return &Resolver{
 		apps: d.Apps, users: d.Users, relations: d.Relations, subscriptions: d.Subscriptions, presence: d.Presence,
 		webhooks: d.Webhooks, rates: d.Rates, clock: d.Clock,
+		appUses: ratelimit.NewLocal(d.Clock),
+		appRegistrations: appRate{
+			ratelimit.Rule{Name: "registrations", Limit: d.AppRates.Registrations, Window: time.Second},
+			d.Refusals.Counter(admission.LimitRegistrations),
+		},
+		appConnects: appRate{
+			ratelimit.Rule{Name: "connects", Limit: d.AppRates.Connects, Window: time.Second},
+			d.Refusals.Counter(admission.LimitConnectsApp),
+		},
+		wrongSecrets: d.Refusals.Counter(admission.LimitSecrets),
 	}
 }
 

@@ -16,10 +16,16 @@ import (
 )
 
 func (r *mutationResolver) RegisterUser(ctx context.Context, input generated.RegisterUserInput) (*users.Registered, error) {
+	if err := r.limitRegistrations(ctx, 1); err != nil {
+		return nil, err
+	}
 	return r.issuing(ctx).Register(ctx, auth.From(ctx).App, registration(input))
 }
 
 func (r *mutationResolver) RegisterUsers(ctx context.Context, input generated.RegisterUsersInput) (*generated.RegisterUsersPayload, error) {
+	if err := r.limitRegistrations(ctx, len(input.Users)); err != nil {
+		return nil, err
+	}
 	in := make([]users.Registration, len(input.Users))
 	for i, user := range input.Users {
 		in[i] = registration(*user)

@@ -23,6 +23,7 @@ import (
 	"rollcall/graph"
 	"rollcall/graph/auth"
 	"rollcall/graph/transport"
+	"rollcall/internal/admission"
 	"rollcall/internal/appconnections"
 	"rollcall/internal/bus"
 	"rollcall/internal/clientaddr"
@@ -104,6 +105,15 @@ type Config struct {
 	// 0, there is no limit.
 	ConnectionsPerAddress int
 
+	// ConnectsPerAddress is how many WebSockets and streams a client address may open in a second. If
+	// 0, there is no limit.
+	ConnectsPerAddress int
+	// AppRates limits apps.
+	AppRates graph.AppRates
+	// MaxRequests is how many operations with a token may be executed at the same time, and
+	// MaxRequestsPerApp how many of an app's users, and of its App Server. If 0, there is no limit.
+	MaxRequests, MaxRequestsPerApp int
+
 	// ScrubInterval is the time between two removals of deleted data from SQLite's files. If 0, it
 	// is 5 s.
 	ScrubInterval time.Duration
@@ -179,10 +189,10 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	n.sweeper = retention.New(cfg.DB, cfg.Clock, cfg.Logger, expiring(n.Audit, cfg.AuditRetention)...)
 
 	// The GraphQL adapter.
-	rates := cfg.rates()
+	rates, refusals := cfg.rates(), admission.NewRefusals(metrics)
 	n.Resolver = graph.NewResolver(graph.Deps{
 		Apps: n.Apps, Users: n.Users, Relations: n.Relations, Subscriptions: n.Subscriptions, Presence: n.Presence,
-		Webhooks: n.Webhooks, Rates: rates, Clock: cfg.Clock,
+		Webhooks: n.Webhooks, Rates: rates, AppRates: cfg.AppRates, Refusals: refusals, Clock: cfg.Clock,
 	})
 	n.Executor = graph.NewExecutor(n.Resolver, graph.Options{
 		Introspection: cfg.Introspection,
@@ -210,10 +220,14 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		Logger:           cfg.Logger,
 		Metrics:          metrics,
 		SharedByAll:      graph.SharedByAll,
-		LimitConnects:    graph.LimitConnects(rates),
+		LimitConnects:    n.Resolver.LimitConnects,
 		Connections:      appconnections.NewNode(cfg.DB, appconnections.NodeName()),
 
 		ConnectionsPerAddress: cfg.ConnectionsPerAddress,
+		ConnectsPerAddress:    cfg.ConnectsPerAddress,
+		Refusals:              refusals,
+		MaxRequests:           cfg.MaxRequests,
+		MaxRequestsPerApp:     cfg.MaxRequestsPerApp,
 		ClientAddress:         cfg.Addresses.Address,
 	}
 	if cfg.AdjustTransport != nil {

@@ -60,6 +60,8 @@ type World struct {
 	// Rates limit the rates of users after the next Restart. If nil, the limits are those of
 	// production, with Clock or with the clock of Redis.
 	Rates ratelimit.Limiter
+	// AppRates limit apps after the next Restart.
+	AppRates graph.AppRates
 	// Keys sign the tokens. Changes of the stored keys take effect only when they are read again,
 	// after which CheckTokens must be called.
 	Keys        *token.Keys
@@ -137,7 +139,7 @@ func (w *World) start() {
 	log := slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	n, err := node.New(ctx, node.Config{
 		DB: w.DB, Redis: w.redis, Logger: log, Clock: w.Clock.Now,
-		Rates: w.Rates, Introspection: true, PersistedQueries: true, MaxResponse: w.MaxResponse, OperationTimeout: w.Timeout,
+		Rates: w.Rates, AppRates: w.AppRates, Introspection: true, PersistedQueries: true, MaxResponse: w.MaxResponse, OperationTimeout: w.Timeout,
 		AdjustTransport: w.Adjust,
 	})
 	if err != nil {

@@ -1,13 +1,18 @@
 package transport
 
 import (
+	"hash/maphash"
 	"log/slog"
 	"net/http"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/internal/admission"
 	"rollcall/internal/clientaddr"
 	"rollcall/internal/fault"
+	"rollcall/internal/ratelimit"
 )
 
 const (
@@ -17,11 +22,16 @@ const (
 	addressWarning = time.Minute
 )
 
-// addresses limits how many connections each client address has. A nil *addresses sets no limit.
+// addresses limits how many connections each client address has, and how many it opens in a second. A nil
+// *addresses sets no limit.
 type addresses struct {
-	limit  int
-	client func(*http.Request) string
-	log    *slog.Logger
+	limit             int            // 0: no limit
+	rate              ratelimit.Rule // Limit 0: no limit
+	opened            *ratelimit.Local
+	seed              maphash.Seed // of the addresses' keys in opened
+	tooMany, tooOften prometheus.Counter
+	client            func(*http.Request) string
+	log               *slog.Logger
 
 	mu     sync.Mutex
 	open   map[string]*address
@@ -35,21 +45,35 @@ type address struct {
 }
 
 func newAddresses(cfg *Config) *addresses {
-	if cfg.ConnectionsPerAddress == 0 {
+	if cfg.ConnectionsPerAddress == 0 && cfg.ConnectsPerAddress == 0 {
 		return nil
 	}
 	return &addresses{
-		limit: cfg.ConnectionsPerAddress, client: cfg.ClientAddress, log: cfg.Logger, open: make(map[string]*address),
+		limit:  cfg.ConnectionsPerAddress,
+		rate:   ratelimit.Rule{Name: "connects", Limit: cfg.ConnectsPerAddress, Window: time.Second},
+		opened: ratelimit.NewLocal(cfg.Clock), seed: maphash.MakeSeed(),
+		tooMany: cfg.Refusals.Counter(admission.LimitOpen), tooOften: cfg.Refusals.Counter(admission.LimitConnectsAddress),
+		client: cfg.ClientAddress, log: cfg.Logger, open: make(map[string]*address),
 	}
 }
 
 // enter counts a connection until leave. It returns RATE_LIMITED if its address already has the
-// maximum.
+// maximum, or has opened too many in the last second.
 func (a *addresses) enter(r *http.Request) (*address, error) {
 	if a == nil {
 		return nil, nil
 	}
 	name := clientaddr.Network(a.client(r))
+	if a.rate.Limit > 0 {
+		wait, _ := a.opened.Allow(r.Context(), a.rate, int64(maphash.String(a.seed, name)), 1) // Local returns no error
+		if wait > 0 {
+			a.tooOften.Inc()
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.warn(name, "ROLLCALL_CONNECTS_PER_ADDRESS", a.rate.Limit)
+			return nil, fault.TooOften(wait, "this address may connect at most %d times a second", a.rate.Limit)
+		}
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	at := a.open[name]
@@ -57,8 +81,9 @@ func (a *addresses) enter(r *http.Request) (*address, error) {
 		at = &address{name: name}
 		a.open[name] = at
 	}
-	if at.open >= a.limit {
-		a.warn(name)
+	if a.limit > 0 && at.open >= a.limit {
+		a.tooMany.Inc()
+		a.warn(name, "ROLLCALL_CONNECTIONS_PER_ADDRESS", a.limit)
 		return nil, fault.TooOften(addressRetry, "this address already has the maximum of %d connections", a.limit)
 	}
 	at.open++
@@ -66,11 +91,11 @@ func (a *addresses) enter(r *http.Request) (*address, error) {
 }
 
 // warn logs a refusal, unless one was logged recently. The lock must be held.
-func (a *addresses) warn(name string) {
+func (a *addresses) warn(name, setting string, limit int) {
 	if now := time.Now(); now.Sub(a.warned) >= addressWarning {
 		a.warned = now
 		a.log.Warn("connections of an address are refused; if it is a proxy, add it to ROLLCALL_TRUSTED_PROXIES",
-			"address", name, "ROLLCALL_CONNECTIONS_PER_ADDRESS", a.limit)
+			"address", name, setting, limit)
 	}
 }
 

@@ -32,7 +32,7 @@ var (
 	closeTooSlow     = closing{1013, "Client reads too slowly"}
 	closeLateMessage = closing{1013, "Message arrives too slowly"}
 	closeUnavailable = closing{1013, "Temporarily unavailable, try again later"}
-	closeTooOften    = closing{1013, "RATE_LIMITED: the user connects too often, try again later"}
+	closeTooOften    = closing{1013, "RATE_LIMITED: the user or its app connects too often, try again later"}
 	closeAbnormally  = closing{1006, ""} // counted, never sent: the link broke
 )
 

@@ -12,6 +12,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"rollcall/graph/auth"
+	"rollcall/internal/admission"
 	"rollcall/internal/outage"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/trusted"
@@ -74,12 +75,18 @@ type Config struct {
 	// comments in an SSE stream; a quarter of HeartbeatTimeout if that is shorter. If 0, it is 25 s,
 	// which is below the 60 s after which common proxies close idle connections.
 	PingInterval time.Duration
-	// LimitConnects counts a connecting device of the user with that users.id. Returns
-	// fault.RateLimited if there were too many. If nil, there is no limit.
-	LimitConnects func(ctx context.Context, userID int64) error
+	// LimitConnects counts a connecting device of a user. Returns fault.RateLimited if there were too
+	// many of the user or of its app. If nil, there is no limit.
+	LimitConnects func(ctx context.Context, user *auth.Principal) error
 	// ConnectionsPerAddress is how many WebSockets and SSE streams a client address may have open;
 	// the addresses of an IPv6 /64 network count as one. If 0, there is no limit.
 	ConnectionsPerAddress int
+	// ConnectsPerAddress is how many WebSockets and SSE streams a client address may open in a second,
+	// counted as those that are open. If 0, there is no limit.
+	ConnectsPerAddress int
+	// MaxRequests is how many operations with a token may be executed at the same time, and
+	// MaxRequestsPerApp how many of an app's users, and of its App Server. If 0, there is no limit.
+	MaxRequests, MaxRequestsPerApp int
 	// ClientAddress returns the client's address. If nil, it is the remote address of the
 	// connection.
 	ClientAddress func(*http.Request) string
@@ -87,6 +94,8 @@ type Config struct {
 	PersistedQueries bool
 	// Trusted has the documents to which apps restrict their users. If nil, no app does.
 	Trusted *trusted.Store
+	// Refusals counts what is refused because of a limit. If nil, it is not registered.
+	Refusals *admission.Refusals
 	// Metrics is where the transports' metrics are registered. If nil, they are not registered.
 	Metrics prometheus.Registerer
 	// Limits are the limits against abuse. Those that are 0 have their defaults.

@@ -80,6 +80,8 @@ type worldOptions struct {
 	ping      time.Duration
 	limits    Limits
 	tls       bool
+	// requests and requestsPerApp are Config.MaxRequests and MaxRequestsPerApp.
+	requests, requestsPerApp int
 	// persistedOff switches persisted queries off.
 	persistedOff bool
 }
@@ -125,7 +127,7 @@ func newWorld(t testing.TB, opts worldOptions) *world {
 		SharedByAll:      func(*ast.OperationDefinition) bool { return true },
 		PersistedQueries: !opts.persistedOff,
 		AllowedOrigins:   opts.origins, HeartbeatTimeout: opts.heartbeat, PingInterval: opts.ping, Limits: opts.limits,
-		Metrics: prometheus.NewRegistry(),
+		Metrics: prometheus.NewRegistry(), MaxRequests: opts.requests, MaxRequestsPerApp: opts.requestsPerApp,
 	})
 	w.http = httptest.NewUnstartedServer(w.server)
 	w.http.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelError)

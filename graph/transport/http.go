@@ -20,6 +20,7 @@ import (
 
 	"rollcall/graph/auth"
 	"rollcall/graph/requestid"
+	"rollcall/internal/admission"
 	"rollcall/internal/fault"
 	"rollcall/internal/outage"
 )
@@ -47,6 +48,8 @@ type exchange struct {
 	operation string
 	status    int
 
+	// place is that of the operation of a caller with a token.
+	place admission.Place
 	// leave releases the place of a guest's operation, and sending counts the response to it. leave
 	// is nil for other callers.
 	leave   func()
@@ -130,7 +133,7 @@ func (x *exchange) serve() {
 	inTime := x.await(nil, func() {
 		principal, err = x.server.cfg.Auth.Authenticate(x.ctx, x.r.Header.Get("Authorization"))
 		if err == nil && principal.Kind == auth.User {
-			principal, err = principal.Confirmed(x.ctx)
+			principal, err = x.server.confirmUser(x.ctx, principal)
 		}
 	})
 	switch {
@@ -196,8 +199,24 @@ func (x *exchange) params() (*graphql.RawParams, *badRequest) {
 	return params, refused
 }
 
+// confirmUser returns the confirmed principal of a user, whose request is in flight meanwhile, but not while
+// its body is received.
+func (s *Server) confirmUser(ctx context.Context, p *auth.Principal) (*auth.Principal, error) {
+	place, err := s.inFlight.enter(p)
+	if err != nil {
+		return nil, err
+	}
+	defer place.Leave()
+	return p.Confirmed(ctx)
+}
+
 // execute runs the operation in the form that the caller accepts.
 func (x *exchange) execute(params *graphql.RawParams) {
+	var err error
+	if x.place, err = x.server.inFlight.enter(auth.From(x.ctx)); err != nil {
+		x.fail(err)
+		return
+	}
 	opCtx, errs, refusal := x.server.prepare(x.ctx, params)
 	if refusal != nil {
 		x.confirmed(func() {
@@ -229,6 +248,7 @@ func (x *exchange) change(opCtx *graphql.OperationContext) {
 		x.once(opCtx)
 	case x.accept.stream:
 		x.server.persisted.store(x.ctx, opCtx)
+		x.place.Leave()
 		x.stream(opCtx)
 	default:
 		x.refuse(bad(http.StatusBadRequest, "a subscription needs a WebSocket, or Accept: %s", mediaStream))
@@ -257,6 +277,7 @@ func (x *exchange) once(opCtx *graphql.OperationContext) {
 	if !confirmed {
 		return
 	}
+	x.place.Leave() // a caller that reads slowly does not keep it
 	// From here on opCtx is not used, so that the document is not kept while the response is sent.
 	switch {
 	case resp == nil:
@@ -394,6 +415,7 @@ func (x *exchange) write(status int, resp *graphql.Response) {
 // finish counts and logs the exchange. If the handler panicked before anything was written, it
 // responds with an internal error.
 func (x *exchange) finish() {
+	x.place.Leave()
 	if x.leave != nil {
 		defer x.leave()
 		defer x.sending.release()

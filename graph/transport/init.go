@@ -76,7 +76,7 @@ func (c *conn) connect(ctx context.Context, init initPayload) (principal *auth.P
 					return acc, err
 				}
 				if first {
-					err = c.server.limitConnects(ctx, principal.User.ID)
+					err = c.server.limitConnects(ctx, principal)
 				}
 				return principal.Account(), err
 			})
@@ -91,12 +91,12 @@ func (c *conn) connect(ctx context.Context, init initPayload) (principal *auth.P
 	return principal, nil
 }
 
-// limitConnects returns RATE_LIMITED if the user connects devices too often.
-func (s *Server) limitConnects(ctx context.Context, userID int64) error {
+// limitConnects returns RATE_LIMITED if the user, or its app, connects devices too often.
+func (s *Server) limitConnects(ctx context.Context, user *auth.Principal) error {
 	if s.cfg.LimitConnects == nil {
 		return nil
 	}
-	return s.cfg.LimitConnects(ctx, userID)
+	return s.cfg.LimitConnects(ctx, user)
 }
 
 // confirmed returns the principal of this Authorization header, as stored in the database now. Each

@@ -75,6 +75,12 @@ func (op *operation) run(ctx context.Context, params *graphql.RawParams, release
 	defer op.log(ctx, opCtx, began)
 	kind := opCtx.Operation.Operation
 	if kind != ast.Subscription {
+		place, err := s.inFlight.enter(c.principal)
+		if err != nil {
+			op.answer(ctx, nil, s.failure(ctx, err))
+			return
+		}
+		defer place.Leave()
 		release()
 	}
 	principal, ended, err := s.cfg.Auth.Reauthenticate(ctx, c.principal)

@@ -15,6 +15,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"rollcall/graph/requestid"
+	"rollcall/internal/admission"
 	"rollcall/internal/clientaddr"
 	"rollcall/internal/fault"
 	"rollcall/internal/httpheader"
@@ -30,6 +31,8 @@ type Server struct {
 	metrics *metrics
 	budget  *budget
 	guests  *guests
+	// inFlight limits the operations that are executed.
+	inFlight *inFlight
 	// persisted is nil if persisted queries are switched off.
 	persisted *persistedQueries
 	log       *slog.Logger
@@ -63,6 +66,9 @@ func New(cfg Config) *Server {
 	if cfg.ClientAddress == nil {
 		cfg.ClientAddress = clientaddr.New(nil).Address
 	}
+	if cfg.Refusals == nil {
+		cfg.Refusals = admission.NewRefusals(nil)
+	}
 	setDefault(&cfg.HeartbeatTimeout, 400*time.Second)
 	setDefault(&cfg.PingInterval, 25*time.Second)
 	m := newMetrics(cfg.Metrics)
@@ -83,6 +89,7 @@ func New(cfg Config) *Server {
 		},
 		budget:    newBudget(cfg.Limits.ReceivingBytes, m.receiving, m.receivingRefused),
 		guests:    newGuests(&cfg.Limits, m, cfg.Metrics),
+		inFlight:  newInFlight(&cfg),
 		workers:   newWorkers(),
 		addresses: newAddresses(&cfg),
 		expiries:  expiries{clock: cfg.Clock},

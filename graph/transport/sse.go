@@ -108,7 +108,7 @@ func (x *exchange) stream(opCtx *graphql.OperationContext) {
 		inTime := x.await(nil, func() {
 			ctx, cancel := context.WithTimeout(ctx, s.cfg.Limits.AuthTimeout)
 			defer cancel()
-			if err = s.limitConnects(ctx, principal.User.ID); err != nil {
+			if err = s.limitConnects(ctx, principal); err != nil {
 				return
 			}
 			device, err = s.cfg.Presence.Connect(ctx, principal.Account(), platform, st, func(ctx context.Context) (err error) {

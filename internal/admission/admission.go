@@ -1,5 +1,6 @@
-// Package admission bounds how many slow reads run at the same time, and shares the places fairly
-// between tenants: one tenant's reads do not delay another's.
+// Package admission bounds how many slow reads, or operations, run at the same time, and shares the places
+// fairly between tenants: one tenant's do not delay another's. A Gate has readers wait for a place; a Bound
+// refuses operations at once.
 //
 // A Gate keeps a queue for each class of readers, such as an app. A free place goes to the next
 // class in turn, not to the reader that has waited longest, and no class may take more than its
