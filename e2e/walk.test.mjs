@@ -422,7 +422,6 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     }
     await operator.open(`${path}/delete`);
     await walk.answer('operator-delete-done', 200, `${path}/delete`);
-    sam.errors = []; // the page polled after the session had ended
     await sam.leave();
 
     const again = await Operator.arrive(page.context().browser(), walk.server);
@@ -443,7 +442,6 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     const guess = { current: 'a guess', password: 'another good one', again: 'another good one' };
     while ((await walk.submit('/console/account/password', guess)) !== 429);
     await walk.show('account-throttled');
-    again.errors = []; // its page polled after its session had ended
     await again.leave();
     await walk.visit([
       ['audit', '/console/audit'],

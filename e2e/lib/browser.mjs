@@ -28,6 +28,16 @@ export function launch() {
 }
 
 /**
+ * Whether the browser or htmx reports that a poll was refused because the session has ended. Whether an
+ * open page polls once more before it is left depends on the moment.
+ */
+function learnsOfEnd(message) {
+  const [, polled] = message.text().match(/^Response Status Error Code 401 from ([^ ,]+)/) ?? [];
+  const path = polled ?? (/status of 401/.test(message.text()) && new URL(message.location().url).pathname);
+  return path && /\/(now|counts|charts|jobs\/\w+)(\?|$)/.test(path);
+}
+
+/**
  * An operator at the console. `leave` fails if the pages have sent a request to another host, or if
  * the browser has reported an error: of a script, of the content security policy, or of a missing
  * file.
@@ -52,7 +62,7 @@ export class Operator {
     });
     page.on('pageerror', (error) => this.errors.push(String(error)));
     page.on('console', (message) => {
-      if (['error', 'warning'].includes(message.type())) this.errors.push(message.text());
+      if (['error', 'warning'].includes(message.type()) && !learnsOfEnd(message)) this.errors.push(message.text());
     });
   }
 
