@@ -68,6 +68,7 @@ type commands struct {
 	TokenKey tokenKeyCommand `cmd:"" help:"Keys that sign tokens: list, rotate, retire."`
 	Webhook  webhookCommand  `cmd:"" help:"Endpoints of App Servers that receive events: create, list, test, replay, delete."`
 	Backup   backupCommand   `cmd:"" help:"Copy the embedded database to a new file, beside a running server."`
+	Copy     copyCommand     `cmd:"" help:"Copy a database to another, such as from SQLite to MySQL."`
 	Config   configCommand   `cmd:"" help:"Print the settings in force and where they are from, or check them."`
 	Audit    auditCommand    `cmd:"" help:"The audit: verify its chain."`
 	Seed     seedCommand     `cmd:"" help:"Create example users."`

@@ -8,6 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/database"
 	"rollcall/internal/outage"
 	"rollcall/internal/retention"
 	"rollcall/internal/validate"
@@ -212,6 +213,20 @@ func (n *Node) readOthers(ctx context.Context) (others []reported, err error) {
 		return nil, fmt.Errorf("reading the other nodes: %w", err)
 	}
 	return others, nil
+}
+
+// RunningOn returns the names of the nodes that run on the database with a Redis. A node that was killed
+// counts as running for some seconds. A schema without their table has none.
+func RunningOn(ctx context.Context, db *database.DB) (names []string, err error) {
+	if !db.Read(ctx).Migrator().HasTable(&models.ServiceNode{}) {
+		return nil, nil
+	}
+	err = db.Read(ctx).Model(&models.ServiceNode{}).Where(db.Now()+" - seen_at < ?", silence.Milliseconds()).
+		Order("name").Pluck("name", &names).Error
+	if err != nil {
+		return nil, fmt.Errorf("reading which nodes run: %w", err)
+	}
+	return names, nil
 }
 
 // leave deletes this node's row, because it stops.

@@ -3,6 +3,7 @@ package vitals
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -162,4 +163,18 @@ func TestNodes_CostIsConstant(t *testing.T) {
 	if got := len(self.Health().Others); got != listed {
 		t.Errorf("%d are listed", got)
 	}
+}
+
+func TestRunningOn_NamesNodesThatReport(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := &nodes{t, db}
+		one, two, lost := s.node("one"), s.node("two"), s.node("lost")
+		s.beat(lost, "c", true)
+		s.age(lost, silence)
+		s.beat(two, "b", true)
+		s.beat(one, "a", true)
+		if names, err := RunningOn(t.Context(), db); err != nil || !slices.Equal(names, []string{"one", "two"}) {
+			t.Errorf("%q run, %v", names, err)
+		}
+	})
 }
