@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"rollcall/internal/fault"
+	"rollcall/internal/tracing"
 )
 
 const (
@@ -43,6 +44,7 @@ func (c *console) guard(next http.Handler) http.Handler {
 			if cause := recover(); cause != nil {
 				c.panicked(answer, r, cause)
 			}
+			tracing.SetRoute(r.Context(), r.Pattern)
 			level := slog.LevelInfo
 			if strings.HasPrefix(r.URL.Path, assetRoot) || c.polls[r.Pattern] {
 				level = slog.LevelDebug

@@ -268,7 +268,7 @@ func (c *console) statisticCards(v *visit, g statisticsRange) ([]*statistic, err
 	if err != nil {
 		return nil, err
 	}
-	since, err := c.Figures.Since(v.app)
+	since, err := c.Figures.Since(v.r.Context(), v.app)
 	if err != nil {
 		return nil, err
 	}

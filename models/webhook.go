@@ -78,6 +78,8 @@ type Event struct {
 	// Recipients are the webhook_endpoints.id, separated by commas, that the event is for. It is nil if
 	// there are none, or if the event is distributed: then there are deliveries.
 	Recipients *string
+	// Traceparent is the span of the change (W3C Trace Context), or nil if it was not recorded.
+	Traceparent *string
 }
 
 // The values of Event.FeedNumber until the event is distributed.

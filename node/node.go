@@ -36,6 +36,7 @@ import (
 	"rollcall/internal/sealed"
 	"rollcall/internal/servertls"
 	"rollcall/internal/token"
+	"rollcall/internal/tracing"
 	"rollcall/internal/trusted"
 	"rollcall/internal/vitals"
 	"rollcall/management"
@@ -53,6 +54,8 @@ type Config struct {
 	Clock func() time.Time
 	// Version is the release, for the console.
 	Version string
+	// Tracer records traces. If nil, there are none. The caller closes it after the node.
+	Tracer *tracing.Tracer
 	// TokenKey has the configured keys that sign tokens. If empty, they are stored in the database.
 	TokenKey string
 	// AuditRetention is how long the audit's entries are stored. If 0, they are never deleted.
@@ -171,6 +174,12 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	if cfg.TLS != nil {
 		cfg.TLS.Observe(metrics)
 	}
+	if cfg.Tracer != nil {
+		cfg.Tracer.Observe(metrics)
+		if err := cfg.DB.Trace(); err != nil {
+			return nil, err
+		}
+	}
 	n := &Node{cfg: cfg, Keys: keys, events: new(bus.Bus)}
 
 	// The rules.
@@ -219,6 +228,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		Trusted:          n.trusted,
 		Logger:           cfg.Logger,
 		Metrics:          metrics,
+		Tracer:           cfg.Tracer,
 		SharedByAll:      graph.SharedByAll,
 		LimitConnects:    n.Resolver.LimitConnects,
 		Connections:      appconnections.NewNode(cfg.DB, appconnections.NodeName()),

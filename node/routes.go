@@ -19,8 +19,9 @@ func (n *Node) route(pages, api http.Handler, metrics *prometheus.Registry) {
 	}
 	addresses := n.cfg.Addresses
 	proxies := &proxyWarning{addresses: addresses, log: n.cfg.Logger}
-	n.Public = withHeaders(proxies.around(public), addresses.Secure)
-	n.Console = withHeaders(proxies.around(withConsole), addresses.Secure)
+	tracer := n.cfg.Tracer
+	n.Public = tracer.Handler(withHeaders(proxies.around(public), addresses.Secure))
+	n.Console = tracer.Handler(withHeaders(proxies.around(withConsole), addresses.Secure))
 	n.Ops = withHeaders(opsRoutes(metrics, n.cfg.OpsHosts), addresses.Secure)
 }
 

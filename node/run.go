@@ -90,7 +90,7 @@ type Drain struct {
 // ready, there are no new connections after the delay, running requests end, WebSockets are closed
 // with 1012, and all statuses are written.
 func (n *Node) Serve(ctx context.Context, listeners *Listeners, drain Drain) error {
-	defer n.work(ctx, listeners.Public.Addr().String(), drain.Timeout)()
+	end := n.work(n.cfg.Tracer.With(ctx), listeners.Public.Addr().String(), drain.Timeout)
 	failed := make(chan error, 3)
 	serve := func(srv *http.Server, l net.Listener) {
 		switch {
@@ -126,7 +126,12 @@ func (n *Node) Serve(ctx context.Context, listeners *Listeners, drain Drain) err
 	}
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain.Timeout)
 	defer cancel()
-	return errors.Join(err, n.shutdown(patience, public, console))
+	err = errors.Join(err, n.shutdown(patience, public, console))
+	end()
+	if err := n.cfg.Tracer.Flush(patience); err != nil {
+		n.cfg.Logger.Warn("the last traces were not exported within the drain time-out", "error", err)
+	}
+	return err
 }
 
 // Close ends a node that does not serve, or no longer does. What has not ended when ctx ends is cut.

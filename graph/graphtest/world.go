@@ -24,6 +24,7 @@ import (
 	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
 	"rollcall/internal/token"
+	"rollcall/internal/tracing"
 	"rollcall/internal/users"
 	"rollcall/internal/webhooks"
 	"rollcall/models"
@@ -62,6 +63,8 @@ type World struct {
 	Rates ratelimit.Limiter
 	// AppRates limit apps after the next Restart.
 	AppRates graph.AppRates
+	// Tracer records traces after the next Restart. If nil, there are none.
+	Tracer *tracing.Tracer
 	// Keys sign the tokens. Changes of the stored keys take effect only when they are read again,
 	// after which CheckTokens must be called.
 	Keys        *token.Keys
@@ -140,7 +143,7 @@ func (w *World) start() {
 	n, err := node.New(ctx, node.Config{
 		DB: w.DB, Redis: w.redis, Logger: log, Clock: w.Clock.Now,
 		Rates: w.Rates, AppRates: w.AppRates, Introspection: true, PersistedQueries: true, MaxResponse: w.MaxResponse, OperationTimeout: w.Timeout,
-		AdjustTransport: w.Adjust,
+		AdjustTransport: w.Adjust, Tracer: w.Tracer,
 	})
 	if err != nil {
 		w.T.Fatal(err)

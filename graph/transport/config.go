@@ -15,6 +15,7 @@ import (
 	"rollcall/internal/admission"
 	"rollcall/internal/outage"
 	"rollcall/internal/presence/status"
+	"rollcall/internal/tracing"
 	"rollcall/internal/trusted"
 	"rollcall/models"
 )
@@ -96,6 +97,8 @@ type Config struct {
 	Trusted *trusted.Store
 	// Refusals counts what is refused because of a limit. If nil, it is not registered.
 	Refusals *admission.Refusals
+	// Tracer begins the traces of operations on WebSockets. If nil, there are none.
+	Tracer *tracing.Tracer
 	// Metrics is where the transports' metrics are registered. If nil, they are not registered.
 	Metrics prometheus.Registerer
 	// Limits are the limits against abuse. Those that are 0 have their defaults.

@@ -40,6 +40,8 @@ func (s *Server) dispatch(ctx context.Context, opCtx *graphql.OperationContext) 
 		}
 	}()
 	defer s.metrics.observe(opCtx.Operation.Operation, time.Now())
+	ctx, span := beginSpan(ctx, opCtx.Operation)
+	defer func() { endSpan(span, resp) }()
 	responses, ctx := s.exec.DispatchOperation(ctx, opCtx)
 	return responses(ctx)
 }

@@ -59,6 +59,8 @@ func (c *conn) subscribe(req request, release func()) error {
 		op.answer(ctx, nil, c.server.failure(ctx, refused.cause))
 		return nil
 	}
+	ctx, span := c.server.beginMessage(ctx)
+	defer span.End(nil)
 	op.run(graphql.StartOperationTrace(ctx), params, release)
 	return nil
 }

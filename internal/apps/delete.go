@@ -15,6 +15,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/outage"
+	"rollcall/internal/tracing"
 	"rollcall/models"
 )
 
@@ -147,7 +148,9 @@ func (s *Service) CompleteDeletions(ctx context.Context) error {
 	return nil
 }
 
-func (s *Service) completeDeletion(ctx context.Context, app *models.App) error {
+func (s *Service) completeDeletion(ctx context.Context, app *models.App) (err error) {
+	ctx, span := tracing.Task(ctx, "delete app")
+	defer func() { span.End(err) }()
 	// Changes that began before the deletion may end while the rows are deleted.
 	for deleted := 1; deleted > 0; {
 		deleted = 0

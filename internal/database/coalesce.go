@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"rollcall/internal/tracing"
 )
 
 // Coalescer reads rows by key and lets concurrent reads share one query: the keys that arrive while
@@ -28,6 +30,8 @@ type Coalescer[K comparable, V any] struct {
 type batch[K comparable, V any] struct {
 	keys []K
 	seen map[K]struct{}
+	// ctx has the span of the first caller, and never ends.
+	ctx  context.Context
 	done chan struct{}
 	rows map[K]V
 	err  error
@@ -42,8 +46,8 @@ type batch[K comparable, V any] struct {
 const slowBatch = 100 * time.Millisecond
 
 // newBatch returns a batch that others can join.
-func newBatch[K comparable, V any]() *batch[K, V] {
-	b := &batch[K, V]{seen: make(map[K]struct{}), done: make(chan struct{}), slow: make(chan struct{})}
+func newBatch[K comparable, V any](ctx context.Context) *batch[K, V] {
+	b := &batch[K, V]{seen: make(map[K]struct{}), ctx: ctx, done: make(chan struct{}), slow: make(chan struct{})}
 	b.timer = time.AfterFunc(slowBatch, func() { close(b.slow) })
 	return b
 }
@@ -52,8 +56,8 @@ func newBatch[K comparable, V any]() *batch[K, V] {
 var errNotAsked = errors.New("the query broke off")
 
 // NewCoalescer returns a Coalescer whose queries are run by fetch. A query has at most limit keys,
-// unless a single caller passes more. fetch returns the rows that exist. Its context never ends,
-// because no caller's context may end a query of others, so fetch must be limited in time by
+// unless a single caller passes more. fetch returns the rows that exist. Its context has the span of
+// the batch's first caller. It never ends, because no caller's context may end a query of others, so fetch must be limited in time by
 // itself, as statements on a DB's connections are.
 func NewCoalescer[K comparable, V any](limit int, fetch func(ctx context.Context, keys []K) (map[K]V, error)) *Coalescer[K, V] {
 	return &Coalescer[K, V]{fetch: fetch, limit: limit, alone: 1}
@@ -95,11 +99,14 @@ func (c *Coalescer[K, V]) GetAll(ctx context.Context, keys []K) (map[K]V, error)
 
 // ask returns the rows of the query with the keys.
 func (c *Coalescer[K, V]) ask(ctx context.Context, keys ...K) (map[K]V, error) {
-	b, mine := c.join(keys...)
+	b, mine := c.join(ctx, keys...)
 	if mine {
 		c.lead(b)
 	} else {
-		if err := b.wait(ctx); err != nil {
+		_, span := tracing.Begin(ctx, "wait for shared query")
+		err := b.wait(ctx)
+		span.End(err)
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -124,12 +131,12 @@ func (b *batch[K, V]) wait(ctx context.Context) error {
 
 // join adds the keys to the batch that has not started yet. mine reports whether the caller must
 // run the batch now.
-func (c *Coalescer[K, V]) join(keys ...K) (b *batch[K, V], mine bool) {
+func (c *Coalescer[K, V]) join(ctx context.Context, keys ...K) (b *batch[K, V], mine bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.flying < c.alone && c.next == nil {
 		c.flying += len(keys)
-		return &batch[K, V]{keys: slices.Clone(keys), done: make(chan struct{})}, true
+		return &batch[K, V]{keys: slices.Clone(keys), ctx: tracing.Detached(ctx), done: make(chan struct{})}, true
 	}
 	b = c.next
 	if b == nil || len(b.keys)+len(keys) > c.limit {
@@ -138,7 +145,7 @@ func (c *Coalescer[K, V]) join(keys ...K) (b *batch[K, V], mine bool) {
 			c.flying += len(b.keys)
 			go c.run(b)
 		}
-		b = newBatch[K, V]()
+		b = newBatch[K, V](tracing.Detached(ctx))
 		c.next = b
 	}
 	for _, key := range keys {
@@ -191,5 +198,5 @@ func (c *Coalescer[K, V]) query(b *batch[K, V]) {
 		close(b.done)
 	}()
 	b.err = errNotAsked
-	b.rows, b.err = c.fetch(context.Background(), b.keys)
+	b.rows, b.err = c.fetch(b.ctx, b.keys)
 }

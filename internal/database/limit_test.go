@@ -91,10 +91,10 @@ func TestQuery_LimitEndsItOnTheServer(t *testing.T) {
 	var n int
 	q := db.NewQueryWithin(300*time.Millisecond, endless(db)+" AND 7 = ?")
 	for range 2 { // the limit applies to each run
-		if err := q.Each([]any{0}, []any{&n}, func() {}); err != nil {
+		if err := q.Each(t.Context(), []any{0}, []any{&n}, func() {}); err != nil {
 			t.Fatal(err)
 		}
-		if err := q.Each([]any{7}, []any{&n}, func() {}); !endedByServer(err) {
+		if err := q.Each(t.Context(), []any{7}, []any{&n}, func() {}); !endedByServer(err) {
 			t.Fatalf("the query ended with %v; want an error of the server's time limit", err)
 		}
 	}

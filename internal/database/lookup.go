@@ -34,7 +34,7 @@ func Fetcher[K comparable, V any](db *DB, l Lookup[K, V]) func(ctx context.Conte
 	for i := range queries {
 		queries[i] = db.NewQuery(l.Text(1 << i))
 	}
-	return func(_ context.Context, keys []K) (map[K]V, error) {
+	return func(ctx context.Context, keys []K) (map[K]V, error) {
 		found := make(map[K]V, len(keys))
 		if len(keys) == 0 {
 			return found, nil
@@ -56,9 +56,9 @@ func Fetcher[K comparable, V any](db *DB, l Lookup[K, V]) func(ctx context.Conte
 		}
 		var err error
 		if n <= preparedKeys {
-			err = queries[size].Each(args, targets, take)
+			err = queries[size].Each(ctx, args, targets, take)
 		} else {
-			err = db.queryText(l.Text(n), args, targets, take)
+			err = db.queryText(ctx, l.Text(n), args, targets, take)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("reading %s: %w", l.What, err)

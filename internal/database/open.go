@@ -93,6 +93,8 @@ type DB struct {
 
 	// secretKeys encrypt the secrets in rows.
 	secretKeys atrest.Keys
+	// traced reports whether Trace has been called.
+	traced bool
 }
 
 // SetSecretKeys sets the keys that encrypt the secrets in the database. It must be called before

@@ -87,12 +87,14 @@ func (db *DB) NewBoundedQuery(text string) *Query {
 // Each runs the query. For each row it scans the columns into the targets, as sql.Rows.Scan does,
 // and calls take. The caller must not use the slice of the targets afterwards.
 //
-// It takes no context. For a context that can end, the driver starts a watch for each statement and
-// closes the connection when it ends, which costs more than the few rows that such a query reads.
-// The connection's own time limits apply. A query that may read many rows must be a
-// NewBoundedQuery.
-func (q *Query) Each(args []any, targets []any, take func()) error {
+// The query does not end with ctx, which only has the span that it belongs to. For a context that can
+// end, the driver starts a watch for each statement and closes the connection when it ends, which
+// costs more than the few rows that such a query reads. The connection's own time limits apply. A
+// query that may read many rows must be a NewBoundedQuery.
+func (q *Query) Each(ctx context.Context, args []any, targets []any, take func()) (err error) {
 	q.db.saw(q.text, args)
+	span := q.db.beginSpan(ctx, q.text)
+	defer func() { endSpan(span, err) }()
 	stmt, err := q.prepare()
 	var rows *sql.Rows
 	if err == nil {
@@ -108,10 +110,11 @@ func (q *Query) Each(args []any, targets []any, take func()) error {
 var ErrLocked = errors.New("another transaction has locked a row")
 
 // EachIn is Each in a transaction. Returns ErrLocked if a row is locked.
-func (q *Query) EachIn(tx *gorm.DB, args []any, targets []any, take func()) error {
+func (q *Query) EachIn(tx *gorm.DB, args []any, targets []any, take func()) (err error) {
 	conn, stmt := q.in(tx, args)
+	span := q.db.beginSpan(tx.Statement.Context, q.text)
+	defer func() { endSpan(span, err) }()
 	var rows *sql.Rows
-	var err error
 	if stmt != nil {
 		rows, err = stmt.Query(args...)
 	}
@@ -127,8 +130,10 @@ func (q *Query) EachIn(tx *gorm.DB, args []any, targets []any, take func()) erro
 }
 
 // queryText runs a hand-written SELECT that is not worth preparing.
-func (db *DB) queryText(text string, args []any, targets []any, take func()) error {
+func (db *DB) queryText(ctx context.Context, text string, args []any, targets []any, take func()) (err error) {
 	db.saw(text, args)
+	span := db.beginSpan(ctx, text)
+	defer func() { endSpan(span, err) }()
 	rows, err := db.pool.Query(text, args...)
 	return each(rows, err, targets, take)
 }
@@ -157,10 +162,11 @@ func (db *DB) NewCommand(text string) *Command { return &Command{statement{db: d
 
 // Run runs the command in a transaction and returns how many rows it changed. On MySQL and MariaDB
 // the number includes rows that already had the new values.
-func (c *Command) Run(tx *gorm.DB, args ...any) (int64, error) {
+func (c *Command) Run(tx *gorm.DB, args ...any) (changed int64, err error) {
 	conn, stmt := c.in(tx, args)
+	span := c.db.beginSpan(tx.Statement.Context, c.text)
+	defer func() { endSpan(span, err) }()
 	var result sql.Result
-	var err error
 	if stmt != nil {
 		result, err = stmt.Exec(args...)
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/ncruces/go-sqlite3"
 	"gorm.io/gorm"
+
+	"rollcall/internal/tracing"
 )
 
 const (
@@ -36,7 +38,10 @@ var errNoTurn = errors.New("the database was busy with other changes for too lon
 // Returns ctx's error if ctx ends before fn has begun. After that, the transaction is completed or
 // fails by itself. On SQLite, transactions that wait for the writing connection share a commit; see
 // writer.
-func (db *DB) Tx(ctx context.Context, fn func(tx *gorm.DB) error) error {
+func (db *DB) Tx(ctx context.Context, fn func(tx *gorm.DB) error) (err error) {
+	// It includes the time in which the transaction waits for its turn, for locks and for the commit.
+	ctx, span := tracing.BeginCall(ctx, "transaction")
+	defer func() { endSpan(span, err) }()
 	commits := commitsOf(ctx)
 	if commits == nil {
 		return db.again(ctx, func(a attempt) error { return db.try(ctx, a, fn) })
@@ -70,8 +75,10 @@ func (db *DB) try(ctx context.Context, a attempt, fn func(tx *gorm.DB) error) er
 // Exec runs one statement that changes rows, in a transaction of its own, like Tx. On MySQL that is
 // one statement and not three, because the server commits a statement outside a transaction by
 // itself. It is hand-written: each argument replaces one question mark.
-func (db *DB) Exec(ctx context.Context, sql string, args ...any) error {
+func (db *DB) Exec(ctx context.Context, sql string, args ...any) (err error) {
 	db.saw(sql, args)
+	span := db.beginSpan(ctx, sql)
+	defer func() { endSpan(span, err) }()
 	run := func(session *gorm.DB) error {
 		_, err := session.Statement.ConnPool.ExecContext(session.Statement.Context, sql, args...)
 		return translated(session, err)

@@ -546,7 +546,7 @@ func TestSince_IsTheFirstFigureOfEachKind(t *testing.T) {
 		r := w.node()
 		app := &models.App{ID: 1, CreatedAt: models.TimeOf(w.now.Add(-10 * 24 * time.Hour))}
 		since := func() Since {
-			s, err := r.Since(app)
+			s, err := r.Since(t.Context(), app)
 			w.check(err)
 			return s
 		}
@@ -575,7 +575,7 @@ func TestReads_AreServedByIndexes(t *testing.T) {
 		days, _ := DaysTo(w.now, Days, 30)
 		statements := testenv.Statements(w.t, w.db, func() {
 			w.read(r, 1, days)
-			_, err := r.Since(&models.App{ID: 1})
+			_, err := r.Since(t.Context(), &models.App{ID: 1})
 			w.check(err)
 			_, _, err = r.active(context.Background(), 1, models.TimeOf(w.now))
 			w.check(err)

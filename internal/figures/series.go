@@ -113,13 +113,13 @@ const never = models.Time(math.MaxInt64)
 type Since [count]models.Time
 
 // Since returns since when there are data of the app.
-func (r *Recorder) Since(app *models.App) (since Since, err error) {
+func (r *Recorder) Since(ctx context.Context, app *models.App) (since Since, err error) {
 	var args []any
 	for range 3 {
 		args = append(args, app.ID, day, never)
 	}
 	var online, active, decided models.Time
-	if err := r.queries.since.Each(args, []any{&online, &active, &decided}, func() {}); err != nil {
+	if err := r.queries.since.Each(ctx, args, []any{&online, &active, &decided}, func() {}); err != nil {
 		return since, fmt.Errorf("looking for the first figures: %w", err)
 	}
 	for f := range since {
@@ -161,7 +161,7 @@ func (r *Recorder) Read(ctx context.Context, appID int64, g Range) ([]Point, err
 		targets = append(targets, &row.Values[f])
 	}
 	at := 0
-	err := r.queries.points.Each([]any{appID, span, g.Starts[0] - shift, until}, targets, func() {
+	err := r.queries.points.Each(ctx, []any{appID, span, g.Starts[0] - shift, until}, targets, func() {
 		for at+1 < len(points) && points[at+1].BeginsAt <= row.BeginsAt+shift {
 			at++
 		}

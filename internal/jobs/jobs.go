@@ -20,6 +20,7 @@ import (
 	"rollcall/internal/batch"
 	"rollcall/internal/database"
 	"rollcall/internal/page"
+	"rollcall/internal/tracing"
 	"rollcall/models"
 )
 
@@ -120,7 +121,9 @@ func (s *Service) leave() {
 // run does the work and records how it ends.
 func (s *Service) run(ctx context.Context, job *models.Job, work Work) {
 	stopBeating := s.beat(ctx, job.ID)
-	err := s.attempt(ctx, job, work)
+	working, span := tracing.Continue(ctx, "job "+string(job.Kind))
+	err := s.attempt(working, job, work)
+	span.End(err)
 	stopBeating()
 	state := models.JobDone
 	switch {

@@ -33,6 +33,7 @@ import (
 
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
+	"rollcall/internal/tracing"
 	"rollcall/models"
 )
 
@@ -105,13 +106,13 @@ func New(db *database.DB) *Outbox {
 	o := &Outbox{enabled: db.NewQuery("SELECT id, app_id, event_types FROM " +
 		db.Using("webhook_endpoints", "webhook_endpoints_state") + " WHERE state = 'ENABLED' UNION ALL SELECT 0, id, CASE WHEN presence_feed_enabled THEN 'presence.changed' ELSE '' END FROM " +
 		db.Using("apps", "apps_event_feed") + " WHERE event_feed_enabled = TRUE")}
-	const row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	const row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	for i := range sizes {
 		further := 1<<i - 1
 		o.versions[i] = db.NewQuery("SELECT subject, MAX(version) FROM events WHERE app_id = ? AND subject IN (?" +
 			strings.Repeat(", ?", further) + ") GROUP BY subject")
 		o.insert[i] = db.NewCommand("INSERT INTO events " +
-			"(uid, app_id, type, subject, version, occurred_at, data, personal, feed_number, recipients) VALUES " +
+			"(uid, app_id, type, subject, version, occurred_at, data, personal, feed_number, recipients, traceparent) VALUES " +
 			row + strings.Repeat(", "+row, further))
 	}
 	return o
@@ -136,7 +137,7 @@ func (o *Outbox) read() error {
 	found := make(map[int64]audience)
 	var id, app int64
 	var types string
-	err := o.enabled.Each(nil, []any{&id, &app, &types}, func() {
+	err := o.enabled.Each(context.Background(), nil, []any{&id, &app, &types}, func() {
 		a := found[app]
 		if id == 0 {
 			a.feed, a.presence = true, types == string(PresenceChanged)
@@ -240,16 +241,25 @@ func recipients(endpoints []endpoint, t Type) *string {
 
 // record records events in tx.
 func (o *Outbox) record(tx *gorm.DB, rows []*models.Event) error {
+	traceparent := traceparentOf(tx.Statement.Context)
 	for len(rows) > 0 {
 		size := min(bits.Len(uint(len(rows)))-1, sizes-1)
 		var args []any
 		for _, r := range rows[:1<<size] {
-			args = append(args, r.UID, r.AppID, r.Type, r.Subject, r.Version, r.OccurredAt, r.Data, r.Personal, r.FeedNumber, r.Recipients)
+			args = append(args, r.UID, r.AppID, r.Type, r.Subject, r.Version, r.OccurredAt, r.Data, r.Personal, r.FeedNumber, r.Recipients, traceparent)
 		}
 		if _, err := o.insert[size].Run(tx, args...); err != nil {
 			return err
 		}
 		rows = rows[1<<size:]
+	}
+	return nil
+}
+
+// traceparentOf returns models.Event.Traceparent of new events.
+func traceparentOf(ctx context.Context) *string {
+	if text := tracing.Traceparent(ctx); text != "" {
+		return &text
 	}
 	return nil
 }

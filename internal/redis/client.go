@@ -47,6 +47,8 @@ type Options struct {
 	TLS clienttls.Files
 	// Log receives which server is the primary, and each change of it; nil: nothing is logged.
 	Log *slog.Logger
+	// Trace makes the commands have spans.
+	Trace bool
 }
 
 // CheckURL returns an error if the form of a ROLLCALL_REDIS_URL is invalid. The error contains no
@@ -100,6 +102,9 @@ func OpenWith(text string, options Options) (*Client, error) {
 		return nil, fmt.Errorf("cannot reach Redis at %s: %w", t.name, dial.explain(err))
 	}
 	c.locator.watch(c)
+	if options.Trace {
+		c.Client = traced{c.Client}
+	}
 	return c, nil
 }
 

@@ -1,6 +1,7 @@
 package relations
 
 import (
+	"context"
 	"fmt"
 
 	"rollcall/internal/database"
@@ -63,7 +64,7 @@ func newPages[T any](db *database.DB, order page.Order, columns, from string,
 }
 
 // read returns a page. args are the further arguments of the condition, after the owner's key.
-func (p *pages[T]) read(owner *models.User, r page.Request, total page.Total, args ...any) (*page.Connection[T], error) {
+func (p *pages[T]) read(ctx context.Context, owner *models.User, r page.Request, total page.Total, args ...any) (*page.Connection[T], error) {
 	order := p.order
 	order.Owner = owner.ID
 	behind, err := order.Behind(r)
@@ -82,7 +83,7 @@ func (p *pages[T]) read(owner *models.User, r page.Request, total page.Total, ar
 	own, other, item := p.row(owner)
 	items := make([]T, 0, r.First+1)
 	keys := make([]page.Key, 0, r.First+1)
-	err = query.Each(append(args, r.First+1), append(queries.other.Targets(other), own...), func() {
+	err = query.Each(ctx, append(args, r.First+1), append(queries.other.Targets(other), own...), func() {
 		one, key := item()
 		items, keys = append(items, one), append(keys, key)
 	})

@@ -58,8 +58,8 @@ type (
 // Friends returns a page of the owner's friends, newest or oldest first, by one query. The caller must have
 // read owner within the same request, because its BlockCount decides whether blocks are looked up.
 // Returns INVALID_ARGUMENT for a cursor of another list.
-func (s *Service) Friends(_ context.Context, owner *models.User, r page.Request) (*FriendshipConnection, error) {
-	return s.friends[friendList{blocks: owner.BlockCount > 0, oldestFirst: r.OldestFirst}].read(owner, r, known(owner.FriendCount))
+func (s *Service) Friends(ctx context.Context, owner *models.User, r page.Request) (*FriendshipConnection, error) {
+	return s.friends[friendList{blocks: owner.BlockCount > 0, oldestFirst: r.OldestFirst}].read(ctx, owner, r, known(owner.FriendCount))
 }
 
 // friendLists are the pages of friends, each with statements of its own.
@@ -182,7 +182,7 @@ func (s *Service) FriendIDs(ctx context.Context, owner *models.User) ([]string, 
 
 // Requests returns a page of the pending friend requests to the owner, or of those from the owner,
 // newest first.
-func (s *Service) Requests(_ context.Context, owner *models.User, incoming bool, r page.Request) (*FriendRequestConnection, error) {
+func (s *Service) Requests(ctx context.Context, owner *models.User, incoming bool, r page.Request) (*FriendRequestConnection, error) {
 	list, own := s.outgoing, "from_id"
 	if incoming {
 		list, own = s.incoming, "to_id"
@@ -195,7 +195,7 @@ func (s *Service) Requests(_ context.Context, owner *models.User, incoming bool,
 		}
 		return int(n), nil
 	}
-	return list.read(owner, r, total, s.now())
+	return list.read(ctx, owner, r, total, s.now())
 }
 
 func requestPages(db *database.DB, secret opaque.Secret, ids *opaque.Sealer, incoming bool) *pages[*FriendRequest] {
@@ -228,8 +228,8 @@ func requestPages(db *database.DB, secret opaque.Secret, ids *opaque.Sealer, inc
 }
 
 // Blocklist returns a page of the owner's blocklist, newest first.
-func (s *Service) Blocklist(_ context.Context, owner *models.User, r page.Request) (*BlockConnection, error) {
-	return s.blocks.read(owner, r, known(owner.BlockCount))
+func (s *Service) Blocklist(ctx context.Context, owner *models.User, r page.Request) (*BlockConnection, error) {
+	return s.blocks.read(ctx, owner, r, known(owner.BlockCount))
 }
 
 func blockPages(db *database.DB, secret opaque.Secret) *pages[*Block] {
@@ -267,8 +267,8 @@ func (s *Service) HasBlocked(ctx context.Context, app *models.App, owner *models
 }
 
 // Whitelist returns a page of the owner's whitelist, newest first.
-func (s *Service) Whitelist(_ context.Context, owner *models.User, r page.Request) (*WhitelistEntryConnection, error) {
-	return s.allowed.read(owner, r, known(owner.WhitelistCount))
+func (s *Service) Whitelist(ctx context.Context, owner *models.User, r page.Request) (*WhitelistEntryConnection, error) {
+	return s.allowed.read(ctx, owner, r, known(owner.WhitelistCount))
 }
 
 func whitelistPages(db *database.DB, secret opaque.Secret) *pages[*WhitelistEntry] {

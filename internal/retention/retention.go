@@ -16,6 +16,7 @@ import (
 
 	"rollcall/internal/database"
 	"rollcall/internal/outage"
+	"rollcall/internal/tracing"
 	"rollcall/models"
 )
 
@@ -75,6 +76,8 @@ func (s *Sweeper) Run(ctx context.Context) {
 // Sweep deletes all rows that have outlived their time now, some hundred in a transaction, and
 // returns how many there were. A rule that fails does not keep the others from being carried out.
 func (s *Sweeper) Sweep(ctx context.Context) (deleted int, err error) {
+	ctx, span := tracing.Task(ctx, "delete expired rows")
+	defer func() { span.End(err) }()
 	var errs []error
 	for _, r := range s.rules {
 		n, err := s.sweep(ctx, r)

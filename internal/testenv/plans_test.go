@@ -35,7 +35,7 @@ func TestPlans(t *testing.T) {
 			func() error { return do(func(tx *gorm.DB) *gorm.DB { return tx.Delete(&thing{ID: 9}) }) },
 			func() error { return read.Where("id IN (?)", read.Model(&one).Select("a")).Find(&one).Error },
 			func() error { return read.Raw("SELECT COUNT(*) FROM things").Scan(&n).Error },
-			func() error { return db.NewQuery("SELECT 2").Each(nil, []any{&n}, func() {}) },
+			func() error { return db.NewQuery("SELECT 2").Each(t.Context(), nil, []any{&n}, func() {}) },
 		}
 		for i, verb := range strings.Fields("CREATE CREATE INSERT UPDATE DELETE SELECT SELECT SELECT") {
 			var err error

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"rollcall/internal/outbox"
+	"rollcall/internal/tracing"
 	"rollcall/internal/validate"
 	"rollcall/models"
 )
@@ -62,10 +63,12 @@ type due struct {
 	OccurredAt models.Time
 	Data       string
 	Personal   *string
+	// Traceparent is that of the change.
+	Traceparent *string
 }
 
 // dueColumns are the columns of due.
-const dueColumns = "deliveries.*, e.uid, e.type, e.subject, e.version, e.occurred_at, e.data, e.personal"
+const dueColumns = "deliveries.*, e.uid, e.type, e.subject, e.version, e.occurred_at, e.data, e.personal, e.traceparent"
 
 // envelope is the body of a delivery.
 type envelope struct {
@@ -120,9 +123,13 @@ func (s *Service) attempt(ctx context.Context, to *target, d *due) *result {
 	ctx, cancel := context.WithTimeout(ctx, s.timing.attempt)
 	defer cancel()
 	r := &result{delivery: d}
+	ctx, span := tracing.Call(ctx, "webhook", *cmp.Or(d.Traceparent, new("")))
+	span.Text("rollcall.event.type", d.Type)
+	span.Number("http.request.resend_count", d.Attempts)
 	begin := time.Now()
 	err := s.call(ctx, to, r)
 	r.took = time.Since(begin)
+	r.end(span, err)
 	if err != nil {
 		r.status = 0
 		if failed, ok := errors.AsType[*url.Error](err); ok {
@@ -135,6 +142,17 @@ func (s *Service) attempt(ctx context.Context, to *target, d *due) *result {
 	}
 	r.problem = validate.Clip(r.problem, responseKept)
 	return r
+}
+
+// end ends the span of an attempt.
+func (r *result) end(span *tracing.Span, err error) {
+	if err == nil {
+		span.Number("http.response.status_code", r.status)
+		if !r.succeeded() {
+			span.Failed(strconv.Itoa(r.status))
+		}
+	}
+	span.End(err)
 }
 
 // request returns the request of an attempt that begins now, and its body.
@@ -153,6 +171,7 @@ func (s *Service) request(ctx context.Context, to *target, d *due) (*http.Reques
 	req.Header.Set("User-Agent", "Rollcall/"+cmp.Or(s.opts.Version, "dev"))
 	req.Header.Set("webhook-id", d.UID)
 	req.Header.Set("webhook-timestamp", strconv.FormatInt(seconds, 10))
+	tracing.Inject(ctx, req.Header)
 	req.Header.Set(signatureHeader, signature(to.secrets, d.UID, seconds, body))
 	return req, body, nil
 }

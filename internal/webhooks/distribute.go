@@ -36,7 +36,7 @@ func freshApps(db *database.DB) *database.Query {
 func (s *Service) distributeAll(ctx context.Context) (more bool, err error) {
 	var apps []int64
 	var app int64
-	err = s.fresh.Each([]any{models.NotInFeed, models.NotNumbered}, []any{&app}, func() { apps = append(apps, app) })
+	err = s.fresh.Each(ctx, []any{models.NotInFeed, models.NotNumbered}, []any{&app}, func() { apps = append(apps, app) })
 	if err != nil {
 		return false, fmt.Errorf("looking for new events: %w", err)
 	}
