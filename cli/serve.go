@@ -18,6 +18,7 @@ import (
 	"rollcall/internal/ratelimit"
 	"rollcall/internal/redis"
 	"rollcall/internal/servertls"
+	"rollcall/internal/tracing"
 	"rollcall/node"
 )
 
@@ -44,7 +45,11 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	if err != nil {
 		return err
 	}
-	log := s.logger(streams)
+	tracer, log, err := c.Traces.open(ctx, s.logger(streams))
+	if err != nil {
+		return err
+	}
+	defer closeTracer(ctx, tracer)
 	certificate, err := c.certificate(log)
 	if err != nil {
 		return err
@@ -80,7 +85,9 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	if shared != nil {
 		defer shared.Close()
 	}
-	n, err := node.New(ctx, c.config(db, shared, clientaddr.New(proxies), certificate, log))
+	cfg := c.config(db, shared, clientaddr.New(proxies), certificate, log)
+	cfg.Tracer = tracer
+	n, err := node.New(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -113,6 +120,13 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	go debug.FreeOSMemory()
 	paceCollections()
 	return n.Serve(ctx, open, node.Drain{Delay: c.DrainDelay, Timeout: c.DrainTimeout})
+}
+
+// closeTracer ends the tracer after the node, which has exported its spans.
+func closeTracer(ctx context.Context, tracer *tracing.Tracer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = tracer.Close(ctx) // what is left is lost
 }
 
 // config returns the configuration of a node, from the settings.
@@ -188,5 +202,5 @@ func (c *serveCommand) openRedis(log *slog.Logger) (*redis.Client, error) {
 	if c.RedisURL == "" {
 		return nil, nil
 	}
-	return redis.OpenWith(c.RedisURL, redis.Options{TLS: c.redisTLS(), Log: log})
+	return redis.OpenWith(c.RedisURL, redis.Options{TLS: c.redisTLS(), Log: log, Trace: c.Traces.URL != ""})
 }

@@ -103,6 +103,7 @@ type serveSettings struct {
 	TrustedProxies     []string      `env:"ROLLCALL_TRUSTED_PROXIES" help:"Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto count (${env})."`
 	Introspection      string        `env:"ROLLCALL_INTROSPECTION" default:"on" enum:"on,off" help:"Whether clients may ask for the schema: on or off (${env})."`
 	PersistedQueries   string        `env:"ROLLCALL_PERSISTED_QUERIES" default:"on" enum:"on,off" help:"Whether clients may send the hash of a document that they have sent before: on or off (${env})."`
+	Traces             traceSettings `embed:"" prefix:"traces-" envprefix:"ROLLCALL_TRACES_"`
 	TrustedDocuments   string        `env:"ROLLCALL_TRUSTED_DOCUMENTS" type:"path" help:"A file APPKEY.json, or a folder with such files, with the only documents that users of these apps may send (${env})."`
 	MaxResponseSize    int           `env:"ROLLCALL_MAX_RESPONSE_SIZE" default:"8388608" help:"How large the response to an operation may be, in bytes (${env})."`
 	RateLimits         string        `env:"ROLLCALL_RATE_LIMITS" default:"on" enum:"on,off" help:"Whether the rates of users are limited: on, or off for load tests (${env})."`
@@ -190,6 +191,9 @@ func (s *serveSettings) check() error {
 		return usageError{fmt.Errorf("ROLLCALL_CONSOLE_URL: %q is not an address without a path such as https://console.example", s.ConsoleURL)}
 	}
 	if err := s.checkSSO(); err != nil {
+		return err
+	}
+	if err := s.Traces.check(); err != nil {
 		return err
 	}
 	for i, origin := range s.AllowedOrigins {
