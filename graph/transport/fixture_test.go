@@ -132,6 +132,7 @@ func newWorld(t testing.TB, opts worldOptions) *world {
 	w.http = httptest.NewUnstartedServer(w.server)
 	w.http.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelError)
 	if opts.tls {
+		w.http.EnableHTTP2 = true
 		w.http.StartTLS()
 	} else {
 		w.http.Start()

@@ -210,6 +210,10 @@ func (st *sseStream) write(w http.ResponseWriter) error {
 		if ended {
 			return err
 		}
+		// HTTP/2 resets a stream at its write deadline, even if nothing is being written.
+		if err := control.SetWriteDeadline(time.Time{}); err != nil {
+			return fmt.Errorf("lift the write deadline: %w", err)
+		}
 		select {
 		case <-st.wake:
 		case <-st.ctx.Done():

@@ -46,7 +46,11 @@ func (w *world) streamRequest(method, urlQuery, body, token string) *eventStream
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	client := http.DefaultClient
+	if w.http.TLS != nil {
+		client = w.http.Client()
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -259,4 +263,19 @@ func TestViewer(t *testing.T) {
 	if viewerOf(user(0), true) == viewerOf(server, true) {
 		t.Error("a user sees what the App Server sees")
 	}
+}
+
+// TestSSE_IdleOverHTTP2 checks that a stream over HTTP/2 stays open although it sends nothing for longer than
+// a write may take.
+func TestSSE_IdleOverHTTP2(t *testing.T) {
+	const writeTimeout = time.Second
+	w := newWorld(t, worldOptions{tls: true, limits: Limits{WriteTimeout: writeTimeout}})
+	s := w.stream("u0", watchU1)
+	if s.resp.ProtoMajor != 2 {
+		t.Fatalf("the stream uses %s", s.resp.Proto)
+	}
+	s.expect(`next {"data":{"statuses":{"userId":"u1","presence":"UNLOGINED"}}}`)
+	time.Sleep(writeTimeout + writeTimeout/2)
+	defer w.online(1)()
+	s.expect(`next {"data":{"statuses":{"userId":"u1","presence":"ONLINE"}}}`)
 }
