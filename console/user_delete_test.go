@@ -14,6 +14,7 @@ import (
 type cut chan status.Reason
 
 func (c cut) Cut(cause status.Cause) { c <- cause.Reason }
+func (cut) Client() status.Client    { return status.Client{} }
 
 func TestDeleteUser(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {

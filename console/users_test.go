@@ -22,7 +22,8 @@ import (
 // silent is a device's link that does nothing.
 type silent struct{}
 
-func (silent) Cut(status.Cause) {}
+func (silent) Cut(status.Cause)      {}
+func (silent) Client() status.Client { return status.Client{} }
 
 // connect connects a device of the user.
 func (s *site) connect(app *models.App, id string, link status.Link) {

@@ -130,7 +130,8 @@ func TestStatusReader_StalledIsCut(t *testing.T) {
 // nowhere is a link with nothing to cut.
 type nowhere struct{}
 
-func (nowhere) Cut(status.Cause) {}
+func (nowhere) Cut(status.Cause)      {}
+func (nowhere) Client() status.Client { return status.Client{} }
 
 // noCheck allows every device to connect.
 func noCheck(context.Context) error { return nil }

@@ -25,7 +25,8 @@ import (
 
 type noLink struct{}
 
-func (noLink) Cut(status.Cause) {}
+func (noLink) Cut(status.Cause)      {}
+func (noLink) Client() status.Client { return status.Client{} }
 
 // TestPresenceEvents connects users at one node and, with Redis, at two. Each change arrives once, those
 // of one user on one node coalesced, and the last ones when the nodes stop.

@@ -95,6 +95,7 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 		Redis:        cfg.Redis,
 		RevokedSince: r.Audit.RevokedSince,
 		Observer:     presenceEvents{r.PresenceEvents},
+		Node:         appconnections.NodeName(),
 	})
 	r.Subscriptions = subscriptions.New(cfg.DB, events, r.Presence, subscriptions.Options{
 		Clock:  cfg.Clock,

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -73,13 +72,12 @@ func newAppLinks(cfg *Config) *appLinks {
 
 // add starts checking l, until remove. It does nothing for principals other than App Servers. The
 // principal's app must be loaded.
-func (a *appLinks) add(l link, p *auth.Principal, transport, address, userAgent string) {
+func (a *appLinks) add(l link, p *auth.Principal, transport string, from peer) {
 	if p.Kind != auth.AppServer {
 		return
 	}
 	record := &models.AppConnection{
-		AppID: p.App.ID, Transport: transport, Address: address,
-		UserAgent:  strings.Clone(userAgent), // a substring would keep all headers in memory
+		AppID: p.App.ID, Transport: transport, Address: from.address, UserAgent: from.userAgent.Value(),
 		Generation: p.App.ConnectionGeneration, ConnectedAt: models.TimeOf(a.clock()),
 	}
 	a.mu.Lock()

@@ -18,6 +18,7 @@ import (
 	"rollcall/graph/auth"
 	"rollcall/internal/clientaddr"
 	"rollcall/internal/presence/status"
+	"rollcall/models"
 )
 
 // conn is one WebSocket. While it is idle it costs one goroutine, which waits for the client
@@ -27,12 +28,10 @@ type conn struct {
 	server *Server
 	id     string // the request ID of the upgrade
 	from   *address
-	client string // the client's address
-	// userAgent is the client's User-Agent header; "" after connection_init.
-	userAgent string
-	sock      socket
-	out       sender
-	ping      pingTime
+	peer   peer
+	sock   socket
+	out    sender
+	ping   pingTime
 
 	// reserved is for the message that is being read; nil for a small one.
 	reserved *reservation
@@ -59,7 +58,7 @@ var (
 )
 
 // ClientAddress returns the address that sent the upgrade request.
-func (c *conn) ClientAddress() string { return c.client }
+func (c *conn) ClientAddress() string { return c.peer.address }
 
 func newConn(s *Server, id string, netConn net.Conn, unread []byte) *conn {
 	c := &conn{server: s, id: id, ping: firstPing(s.pingInterval)}
@@ -262,6 +261,14 @@ func (c *conn) retire(how closing) {
 	c.mu.Unlock()
 	if idle {
 		c.close(how)
+	}
+}
+
+// Client returns the client, which is heard whenever bytes are received; those of a pong count.
+func (c *conn) Client() status.Client {
+	return status.Client{
+		Address: c.peer.address, UserAgent: c.peer.userAgent.Value(),
+		HeardAt: models.TimeOf(time.Unix(0, c.sock.heard.Load())),
 	}
 }
 

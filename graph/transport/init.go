@@ -52,8 +52,7 @@ func (c *conn) init(req request) error {
 	c.mu.Unlock()
 	c.send(ackMessage())
 	c.expiry = c.server.expiries.add(c, principal.ExpiresAt())
-	c.server.appLinks.add(c, principal, "websocket", c.client, c.userAgent)
-	c.userAgent = ""
+	c.server.appLinks.add(c, principal, "websocket", c.peer)
 	c.server.checkToken(principal, c)
 	return nil
 }

@@ -33,7 +33,8 @@ const (
 type sseStream struct {
 	server *Server
 	// ctx is the request's context.
-	ctx context.Context
+	ctx  context.Context
+	peer peer
 
 	ping pingTime
 
@@ -87,7 +88,9 @@ func (x *exchange) streamOnce(resp *graphql.Response) {
 func (x *exchange) stream(opCtx *graphql.OperationContext) {
 	x.transport = "sse"
 	s, ctx := x.server, x.ctx
-	st := &sseStream{server: s, ctx: ctx, ping: firstPing(s.pingInterval), wake: make(chan struct{}, 1)}
+	st := &sseStream{
+		server: s, ctx: ctx, peer: peerOf(x.r, x.ClientAddress()), ping: firstPing(s.pingInterval), wake: make(chan struct{}, 1),
+	}
 	from, err := s.addresses.enter(x.r)
 	if err != nil {
 		x.fail(err)
@@ -134,7 +137,7 @@ func (x *exchange) stream(opCtx *graphql.OperationContext) {
 		return
 	}
 	defer s.expiries.remove(s.expiries.add(st, principal.ExpiresAt()))
-	s.appLinks.add(st, principal, "sse", x.ClientAddress(), x.r.UserAgent())
+	s.appLinks.add(st, principal, "sse", st.peer)
 	defer s.appLinks.remove(st)
 	st.mu.Lock()
 	st.principal = principal
@@ -315,6 +318,11 @@ func (st *sseStream) end(_ *subscription, err error) {
 		}
 		return []byte(sseComplete)
 	})
+}
+
+// Client returns the client, which is not heard after its request.
+func (st *sseStream) Client() status.Client {
+	return status.Client{Address: st.peer.address, UserAgent: st.peer.userAgent.Value()}
 }
 
 // Cut ends the stream because its device may no longer be connected.

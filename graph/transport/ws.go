@@ -43,7 +43,7 @@ func (x *exchange) upgrade(id string) {
 	}
 	x.status = http.StatusSwitchingProtocols
 	c := newConn(s, id, netConn, unread(rw.Reader))
-	c.from, c.client, c.userAgent = from, x.ClientAddress(), x.r.UserAgent()
+	c.from, c.peer = from, peerOf(x.r, x.ClientAddress())
 	if !enter(s, s.conns, c) {
 		s.addresses.leave(from)
 		_ = netConn.Close() // it has only just been opened

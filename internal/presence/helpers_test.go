@@ -47,6 +47,8 @@ type world struct {
 	recent atomic.Pointer[[]bus.RevokedUser]
 	// observer is the hub's, or nil.
 	observer status.Observer
+	// name is the hub's Options.Node.
+	name string
 }
 
 // named makes RevokedSince return those users.
@@ -100,7 +102,7 @@ func (w *world) start() {
 	w.t.Helper()
 	w.bus = new(bus.Bus)
 	hub := New(w.db, w.bus, circles.Interests{Friends: relations.Friends, Subscriptions: subscriptions.Lists},
-		Options{Clock: w.clock.Now, Logger: w.log, Redis: w.redis, RevokedSince: w.revokedSince, Observer: w.observer})
+		Options{Node: w.name, Clock: w.clock.Now, Logger: w.log, Redis: w.redis, RevokedSince: w.revokedSince, Observer: w.observer})
 	w.Hub = hub
 	w.Service = subscriptions.New(w.db, w.bus, hub, subscriptions.Options{Clock: w.clock.Now, Logger: w.log})
 	if w.redis != nil {
@@ -435,6 +437,14 @@ type link struct {
 	reasons []status.Reason
 	// bannedUntil is the end of the ban in the last cause.
 	bannedUntil *models.Time
+	// client is what the link returns of its client.
+	client status.Client
+}
+
+func (l *link) Client() status.Client {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.client
 }
 
 func (l *link) Cut(cause status.Cause) {

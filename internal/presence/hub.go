@@ -49,6 +49,8 @@ type Options struct {
 	Redis *redis.Client
 	// Observer is notified of the changes that this node has made; nil means none is.
 	Observer status.Observer
+	// Node is the name of this node for operators.
+	Node string
 }
 
 // Hub holds the devices and statuses of all accounts that are, or recently were, connected to this
@@ -68,6 +70,8 @@ type Hub struct {
 	circles *circles.Circles
 	// disabled ends the devices of disabled apps.
 	disabled *disabledApps
+	// clients finds what is known of the clients of devices.
+	clients clients
 
 	// background is every goroutine of the hub.
 	background sync.WaitGroup
@@ -109,6 +113,9 @@ func New(db *database.DB, b *bus.Bus, interests circles.Interests, opts Options)
 			Events: h.metrics.events, RedisFailures: h.metrics.redisFailures, NodesSwept: h.metrics.nodesSwept,
 		})
 	}
+	h.clients = clients{node: opts.Node, open: make(map[string]*clientsSearch)}
+	clientsMessage.Hear(b, h.respondClients)
+	foundMessage.Hear(b, h.receiveClients)
 	b.OnAccessRevoked(h.revoke)
 	h.disabled = newDisabledApps(h)
 	b.OnAppChanged(h.disabled.appChanged)

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"testing"
@@ -45,7 +46,7 @@ func startNodes(t testing.TB, db *database.DB, service string, urls []string, us
 	t.Helper()
 	list := make(nodes, len(urls))
 	for i, url := range urls {
-		w := &world{t: t, db: db, clock: newClock(), log: slog.New(slog.DiscardHandler), observer: observer}
+		w := &world{t: t, db: db, clock: newClock(), log: slog.New(slog.DiscardHandler), observer: observer, name: fmt.Sprint("node", i)}
 		if i == 0 {
 			w.register(users)
 		} else {

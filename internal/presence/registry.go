@@ -33,6 +33,8 @@ type registry interface {
 	DevicesOf(ctx context.Context, userID int64) ([]models.Device, error)
 	OnlineCount(ctx context.Context, appID int64) (int, error)
 
+	// DevicesHere returns the user's devices of this node, the first to connect first.
+	DevicesHere(userID int64) []*status.Device
 	// AccountsHere returns the accounts with devices of this node in the apps that in selects.
 	AccountsHere(in func(appID int64) bool) []status.Account
 	// Cut ends the devices with these IDs, or all if that is nil, those that are arriving included,

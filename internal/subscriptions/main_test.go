@@ -126,7 +126,8 @@ func (w *world) limit(n int) {
 // noLink is a device's connection that is never used.
 type noLink struct{}
 
-func (noLink) Cut(status.Cause) {}
+func (noLink) Cut(status.Cause)      {}
+func (noLink) Client() status.Client { return status.Client{} }
 
 func (w *world) connect(i int) *status.Device {
 	w.t.Helper()

@@ -45,7 +45,8 @@ type erasureWorld struct {
 // noLink is a device's connection that ignores everything.
 type noLink struct{}
 
-func (noLink) Cut(status.Cause) {}
+func (noLink) Cut(status.Cause)      {}
+func (noLink) Client() status.Client { return status.Client{} }
 
 func newErasureWorld(t *testing.T, db *database.DB) *erasureWorld {
 	t.Helper()

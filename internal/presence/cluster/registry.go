@@ -306,6 +306,18 @@ func (s *Registry) DevicesOf(ctx context.Context, userID int64) ([]models.Device
 	return devices, nil
 }
 
+// DevicesHere returns the user's devices of this node, the first to connect first.
+func (s *Registry) DevicesHere(userID int64) (list []*status.Device) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.locals[userID]; l != nil {
+		for _, d := range l.devices {
+			list = append(list, d.Device)
+		}
+	}
+	return list
+}
+
 // OnlineCount returns how many users of the app are ONLINE.
 func (s *Registry) OnlineCount(ctx context.Context, appID int64) (int, error) {
 	n, err := s.ledger.OnlineCount(ctx, appID)

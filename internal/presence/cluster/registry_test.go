@@ -126,6 +126,8 @@ func (l *link) Cut(cause status.Cause) {
 	l.reasons = append(l.reasons, cause.Reason)
 }
 
+func (l *link) Client() status.Client { return status.Client{} }
+
 // recorder is a sink that counts.
 type recorder struct{ events atomic.Int64 }
 

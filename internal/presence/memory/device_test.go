@@ -79,7 +79,8 @@ func stepped(t *testing.T) (*shard, *columns) {
 // link is a link that does not end by itself.
 type link struct{}
 
-func (link) Cut(status.Cause) {}
+func (link) Cut(status.Cause)      {}
+func (link) Client() status.Client { return status.Client{} }
 
 var account = status.Account{ID: 1, AppID: 1, ExternalID: "a"}
 

@@ -13,6 +13,7 @@ package memory
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -131,18 +132,23 @@ func (r *Registry) Stats() Stats {
 
 // DevicesOf returns the devices of the user, the first to connect first.
 func (r *Registry) DevicesOf(_ context.Context, userID int64) ([]models.Device, error) {
+	var infos []models.Device
+	for _, d := range r.DevicesHere(userID) {
+		infos = append(infos, d.Info())
+	}
+	return infos, nil
+}
+
+// DevicesHere returns the same devices as DevicesOf.
+func (r *Registry) DevicesHere(userID int64) []*status.Device {
 	s := r.shard(userID)
 	s.Lock()
 	defer s.Unlock()
 	e := s.entries[userID]
 	if e == nil || !e.online() {
-		return nil, nil
+		return nil
 	}
-	infos := make([]models.Device, len(e.devices))
-	for i, d := range e.devices {
-		infos[i] = d.Info()
-	}
-	return infos, nil
+	return slices.Clone(e.devices)
 }
 
 // AccountsHere returns the accounts with devices in the apps that in selects.

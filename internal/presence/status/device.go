@@ -39,6 +39,9 @@ func NewDevice(registry interface{ Gone(*Device) }, acc Account, platform models
 // Info returns what the API shows of the device.
 func (d *Device) Info() models.Device { return d.info }
 
+// Client returns what is known of the device's client now.
+func (d *Device) Client() Client { return d.link.Client() }
+
 // Account returns the account of the device, as it was read when it connected.
 func (d *Device) Account() Account { return d.account }
 

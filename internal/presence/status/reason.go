@@ -7,6 +7,20 @@ type Link interface {
 	// Cut ends the connection for that cause. It must not block. It may be called by any goroutine,
 	// more than once, and before Connect has returned.
 	Cut(cause Cause)
+	// Client returns what is known of the client at the other end. It must not block. It may be
+	// called by any goroutine.
+	Client() Client
+}
+
+// Client is the program at the other end of a link. It is personal data: it is kept in the memory of
+// the device's node while the link is open, and is not logged.
+type Client struct {
+	Address string
+	// UserAgent is its User-Agent header, or "" if it sent none.
+	UserAgent string
+	// HeardAt is when something was last received from the client. It is 0 for a link over which
+	// clients send nothing.
+	HeardAt models.Time
 }
 
 // Cause is why a device's link must end.
