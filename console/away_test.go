@@ -69,7 +69,9 @@ func TestAway_EveryPageNamesWhatIsAwayAndSinceWhen(t *testing.T) {
 	}
 	// What is unknown is not shown as something else.
 	admin.get(userPath(s.dev, "ann")).want(t, http.StatusOK, "status UNKNOWN", "Unknown", "!No device is connected", "!Not logged in")
-	admin.get(userPath(s.dev, "ann")+"/devices").want(t, http.StatusOK, "Which devices are connected is unknown", "!No device is connected")
+	admin.get(userPath(s.dev, "ann")+"/devices").want(t, http.StatusOK,
+		"HarmonyOS", "These are the devices of the node that shows this page", "!/disconnect?device=", "!No device is connected")
+	admin.get(userPath(s.prod, "ann")+"/devices").want(t, http.StatusOK, "Which devices are connected is unknown", "!No device is connected")
 	down = vitals.Health{Database: vitals.Server{Away: true, Since: since}}
 	for _, path := range append(pages, "/console/login") {
 		for _, b := range []*browser{admin, guest} {

@@ -23,6 +23,7 @@ import (
 	"rollcall/internal/operators"
 	"rollcall/internal/outage"
 	"rollcall/internal/page"
+	"rollcall/internal/presence"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/relations"
 	"rollcall/internal/sealed"
@@ -188,6 +189,11 @@ type Presence interface {
 	OnlineCount(ctx context.Context, appID int64) (int, error)
 	// Devices returns the live connections of the user with that users.id.
 	Devices(ctx context.Context, userID int64) ([]models.Device, error)
+	// DevicesHere returns those at this node. It needs no Redis.
+	DevicesHere(userID int64) []models.Device
+	// Clients returns what the nodes of the user's devices respond about their clients until ctx ends,
+	// by the IDs of the devices.
+	Clients(ctx context.Context, userID int64, deviceIDs []string) map[string]presence.Client
 	// Disconnect closes the devices with these IDs, or all if deviceIDs is nil, and returns how
 	// many it closed.
 	Disconnect(ctx context.Context, acc status.Account, deviceIDs []string, by models.Actor) (int, error)

@@ -23,6 +23,8 @@ const (
 	lastTime = 200 * time.Millisecond
 	// presenceTime is how long a page waits for Redis, for each question.
 	presenceTime = 700 * time.Millisecond
+	// clientsTime is how long a page waits for other nodes to name the clients of their devices.
+	clientsTime = 500 * time.Millisecond
 	// handlingTime limits a form that goes on although its browser has its response or has gone.
 	handlingTime = 30 * time.Second
 )

@@ -115,8 +115,8 @@ func TestUsersAndUserAreLive(t *testing.T) {
 	path := userPath(s.dev, "ann")
 	b := s.as("admin")
 	b.get("/console/apps/"+s.dev.Key+"/counts").want(t, http.StatusOK, "1 of 100 users registered, without deactivated ones", "1 online now", "!<html")
-	b.get(path+"/now").want(t, http.StatusOK, "HarmonyOS", "Online", path+"/disconnect?device=", "Delete this user", "!<html", "!Friends")
-	s.as("viewer").get(path+"/now").want(t, http.StatusOK, "HarmonyOS", "!Delete this user")
+	b.get(path+"/now?tab=devices").want(t, http.StatusOK, "HarmonyOS", "Online", path+"/disconnect?device=", "Delete this user", "!<html", "!Friends")
+	s.as("viewer").get(path+"/now?tab=devices").want(t, http.StatusOK, "HarmonyOS", "!Delete this user")
 	b.get(userPath(s.dev, "nobody")+"/now").want(t, http.StatusNotFound)
 }
 

@@ -46,7 +46,7 @@ var routes = []route{
 	{"POST /console/apps/{key}/users.ndjson", admins, exportUsers("ndjson")},
 	{"GET /console/apps/{key}/users/{id}", viewers, showUserTab(userOverview, (*console).fillOverview)},
 	{"GET /console/apps/{key}/users/{id}/relationships", viewers, showUserTab(userRelations, (*console).fillRelations)},
-	{"GET /console/apps/{key}/users/{id}/devices", viewers, showUserTab(userDevices, nil)},
+	{"GET /console/apps/{key}/users/{id}/devices", viewers, showUserTab(userDevices, (*console).fillDevices)},
 	{"GET /console/apps/{key}/users/{id}/activity", viewers, showUserTab(userActivity, (*console).fillActivity)},
 	{"GET /console/apps/{key}/users/{id}/now", polls, (*console).pollUser},
 	{"GET /console/apps/{key}/users/{id}/friends", viewers, showPeople(friendList)},

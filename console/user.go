@@ -24,6 +24,9 @@ type userPage struct {
 	Devices []models.Device
 	// DevicesKnown is false if Redis does not respond.
 	DevicesKnown bool
+	// DeviceRows are the devices that the tab of devices shows. Other tabs leave them out, because
+	// other nodes are asked for their clients.
+	DeviceRows []deviceRow
 	// May is what the visitor may do. Whether users can be deleted also depends on
 	// the app's environment.
 	May rights
@@ -162,11 +165,14 @@ func (c *console) fillActivity(v *visit, p *userTabPage) error {
 	return nil
 }
 
-// pollUser responds with the part of the page that changes within seconds.
+// pollUser responds with the part of the page that changes within seconds, for the tab in the query.
 func (c *console) pollUser(v *visit) error {
 	p, err := c.userPage(v)
 	if err != nil {
 		return err
+	}
+	if p.Tab = v.r.URL.Query().Get("tab"); p.Tab == userDevices {
+		p.DeviceRows = c.deviceRows(v, p)
 	}
 	return c.showPart(v, "user", "user-now", p)
 }

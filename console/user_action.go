@@ -128,7 +128,7 @@ type actionPage struct {
 	Action *userAction
 	// Device is the device to disconnect, or nil for all of them. Gone is true if the device to
 	// disconnect no longer is connected.
-	Device *models.Device
+	Device *deviceRow
 	Gone   bool
 }
 
@@ -143,7 +143,9 @@ func ask(a *userAction) func(*console, *visit) error {
 			Path: v.r.URL.EscapedPath(), Back: p.User.Path, Fits: a.fits(p), Danger: a.Danger,
 		}}
 		if id := v.r.URL.Query().Get("device"); id != "" {
-			page.Device = p.device(id)
+			if d := p.device(id); d != nil {
+				page.Device = &c.withClients(v, p, []models.Device{*d})[0]
+			}
 			page.Gone = page.Device == nil
 			page.Fits = page.Fits && !page.Gone
 		}

@@ -104,7 +104,7 @@ func (c *console) writeUserData(v *visit, f *userDataFile, p *userPage) error {
 		{"exportedAt", models.TimeOf(c.Clock()).String()},
 		{"app", map[string]string{"key": v.app.Key, "name": v.app.Name}},
 		{"user", dataOf(p.User)},
-		{"devices", devicesData(p)},
+		{"devices", c.devicesData(v, p)},
 	} {
 		if err := f.field(field.name, field.value); err != nil {
 			return err
@@ -212,21 +212,32 @@ func dataOf(u userRow) userData {
 }
 
 // devicesData returns the user's devices, or nil if Redis does not respond.
-func devicesData(p *userPage) []deviceData {
+func (c *console) devicesData(v *visit, p *userPage) []deviceData {
 	if !p.DevicesKnown {
 		return nil
 	}
 	devices := make([]deviceData, len(p.Devices))
-	for i, d := range p.Devices {
-		devices[i] = deviceData{d.ID, d.Platform, d.ConnectedAt.String()}
+	for i, d := range c.withClients(v, p, p.Devices) {
+		devices[i] = deviceData{ID: d.ID, Platform: d.Platform, ConnectedAt: d.ConnectedAt.String()}
+		if d.Client == nil {
+			continue
+		}
+		devices[i].Address, devices[i].UserAgent = &d.Client.Address, &d.Client.UserAgent
+		if d.Client.HeardAt != 0 {
+			devices[i].LastHeardAt = momentText(&d.Client.HeardAt)
+		}
 	}
 	return devices
 }
 
+// deviceData is a connected device. Address, UserAgent and LastHeardAt are nil if they are unknown.
 type deviceData struct {
 	ID          string          `json:"id"`
 	Platform    models.Platform `json:"platform"`
 	ConnectedAt string          `json:"connectedAt"`
+	Address     *string         `json:"address"`
+	UserAgent   *string         `json:"userAgent"`
+	LastHeardAt *string         `json:"lastHeardAt"`
 }
 
 // personData is an entry of one of the user's lists. Remark is that of a friend, and Message that of a

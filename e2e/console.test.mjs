@@ -136,12 +136,12 @@ describe('the console in Chromium', () => {
       // One device of two, and then all that the user has.
       const devices = [await Connection.open(server, token, 'IOS'), await Connection.open(server, token, 'WEB')];
       await page.getByRole('link', { name: 'Devices', exact: true }).click();
-      const row = page.getByRole('row').filter({ has: page.getByRole('cell', { name: 'iOS' }) });
+      const row = page.getByRole('row').filter({ has: page.getByRole('rowheader', { name: 'iOS' }) });
       await row.getByRole('link', { name: 'Disconnect' }).click();
       await page.getByRole('button', { name: 'Disconnect' }).click();
       await page.getByRole('status').filter({ hasText: `${id} was disconnected.` }).waitFor();
       assert.equal((await within(devices[0].closed, 'the close of the device')).code, 4403);
-      await page.getByRole('cell', { name: 'Web', exact: true }).waitFor();
+      await page.getByRole('rowheader', { name: /^Web / }).waitFor();
       await page.getByRole('button', { name: 'Sign out everywhere' }).click();
       await page.getByRole('status').filter({ hasText: `${id} was signed out everywhere.` }).waitFor();
       await assert.rejects(send(server, token, '{ me { id } }'), { status: 401, code: 'UNAUTHENTICATED' });

@@ -151,12 +151,12 @@ describe('pages that update themselves', () => {
       const device = await Connection.open(server, await app.register('member-2'), 'ANDROID');
       await shown(page, list);
       await operator.open(`${overview()}/users/member-2/devices`);
-      await page.getByRole('cell', { name: 'Android' }).waitFor();
+      await page.getByRole('rowheader', { name: 'Android' }).waitFor();
       // The keyboard focus stays where it is.
       const end = page.getByRole('row').filter({ hasText: 'Android' }).getByRole('link');
       await end.focus();
       const second = await Connection.open(server, await app.register('member-2'), 'IOS');
-      await shown(page, page.getByRole('cell', { name: 'iOS' }));
+      await shown(page, page.getByRole('rowheader', { name: 'iOS' }));
       // Read at one moment: another update may replace the link between finding it and asking it.
       assert.match(await page.evaluate(() => document.activeElement.closest('tr')?.textContent ?? ''), /Android/);
       await device.close();

@@ -176,6 +176,11 @@ describe('three nodes on one MariaDB and one Redis', { skip }, () => {
       async () => (await part('Running').count()) === 5 && (await part('2 devices connected').count()) === 1,
       'three nodes, MariaDB and Redis to run',
     );
+    // The address of a device is known to its node alone, which the others ask.
+    const devices = await operator.context.newPage();
+    await devices.goto(`${nodes[0].url}/console/apps/${created.key}/users/ben/devices`);
+    await devices.getByRole('cell', { name: '127.0.0.1' }).waitFor();
+    await devices.close();
     await nodes[2].kill();
     assert.equal(await seen.takeStatus(), 'ben OFFLINE');
     assert.deepEqual(await app.presences('ben', 'dan'), ['OFFLINE', 'ONLINE']);
