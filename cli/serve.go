@@ -155,6 +155,7 @@ func (c *serveCommand) config(db *database.DB, shared *redis.Client, addresses *
 		Addresses:    addresses,
 		ConsoleApart: c.ConsoleListen != "",
 		OpsHosts:     c.opsHosts(),
+		MetricsApps:  c.MetricsApps,
 
 		Rates:                 rates,
 		Introspection:         c.Introspection == "on",

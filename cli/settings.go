@@ -93,6 +93,7 @@ type serveSettings struct {
 	OpsHosts           []string      `env:"ROLLCALL_OPS_HOSTS" help:"Host names under which /metrics and /debug/pprof are served, besides IP addresses and localhost (${env})."`
 	RedisURL           string        `env:"ROLLCALL_REDIS_URL" secret:"url" help:"redis://user:password@host:6379/0, or rediss://…, for several nodes on one database; several hosts, separated by commas, are a primary and its replicas, or Sentinels with ?master_name=NAME; without it there is one node (${env})."`
 	RedisTLS           tlsFiles      `embed:"" prefix:"redis-tls-" envprefix:"ROLLCALL_REDIS_TLS_"`
+	MetricsApps        int           `env:"ROLLCALL_METRICS_APPS" name:"metrics-apps" default:"10" help:"How many apps have metrics of their own, the busiest ones; 0: none (${env})."`
 	AdminPassword      string        `env:"ROLLCALL_ADMIN_PASSWORD" secret:"" help:"The first operator's password, first start only; generated unless given (${env})."`
 	Demo               string        `env:"ROLLCALL_DEMO" default:"auto" enum:"auto,on,off" help:"Whether the first start creates two apps for a trial, and prints their secrets: on, off, or auto: on the embedded default database (${env})."`
 	PingInterval       time.Duration `env:"ROLLCALL_PING_INTERVAL" default:"25s" help:"How often WebSockets are pinged and event streams get a comment; below the idle time-out of every proxy (${env})."`
@@ -127,6 +128,7 @@ const (
 	maxLinger           = 30 * 24 * time.Hour
 	minMaxResponse      = 1 << 20 // more than the schema or any page needs
 	maxMaxResponse      = 1 << 30
+	maxMetricsApps      = 1000
 )
 
 // check returns an error that names the setting if a value cannot work.
@@ -170,6 +172,8 @@ func (s *serveSettings) check() error {
 		return usageError{fmt.Errorf("ROLLCALL_MAX_RESPONSE_SIZE must be from %d to %d", minMaxResponse, maxMaxResponse)}
 	case s.DrainDelay < 0:
 		return usageError{errors.New("ROLLCALL_DRAIN_DELAY must not be negative")}
+	case s.MetricsApps < 0 || s.MetricsApps > maxMetricsApps:
+		return usageError{fmt.Errorf("ROLLCALL_METRICS_APPS must be from 0 to %d", maxMetricsApps)}
 	case s.DrainTimeout < 0:
 		return usageError{errors.New("ROLLCALL_DRAIN_TIMEOUT must not be negative")}
 	}

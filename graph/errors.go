@@ -15,8 +15,10 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"rollcall/graph/auth"
 	"rollcall/graph/requestid"
 	"rollcall/graph/stream"
+	"rollcall/internal/appmetrics"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/outage"
@@ -28,12 +30,13 @@ import (
 type presenter struct {
 	log     *slog.Logger
 	outages *outage.Log
-	// returned counts the errors by their code.
+	// apps counts the errors by app; it may be nil. returned counts them by their code.
+	apps     *appmetrics.Apps
 	returned *prometheus.CounterVec
 }
 
-func newPresenter(log *slog.Logger) presenter {
-	p := presenter{log, outage.NewLog(log), prometheus.NewCounterVec(prometheus.CounterOpts{
+func newPresenter(log *slog.Logger, apps *appmetrics.Apps) presenter {
+	p := presenter{log, outage.NewLog(log), apps, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rollcall_errors_total", Help: "Errors returned to callers of the API, by code.",
 	}, []string{"code"})}
 	// Those that alerts are about exist from the start, so that their first one is an increase.
@@ -55,7 +58,11 @@ func (p presenter) presentField(ctx context.Context, err error) *gqlerror.Error 
 // present returns err as the caller reads it. Names and values that it repeats are clipped.
 func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	out := p.translate(ctx, err)
-	p.returned.WithLabelValues(out.Extensions["code"].(string)).Inc()
+	code := out.Extensions["code"].(string)
+	p.returned.WithLabelValues(code).Inc()
+	if p.apps != nil {
+		p.apps.Error(auth.From(ctx).AppID(), code)
+	}
 	out.Message = clipMessage(out.Message)
 	for key, value := range out.Extensions {
 		if text, ok := value.(string); ok {

@@ -32,7 +32,7 @@ func TestPresent(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			log := new(testenv.Log)
-			got := newPresenter(slog.New(slog.NewTextHandler(log, nil))).present(c.ctx, c.err)
+			got := newPresenter(slog.New(slog.NewTextHandler(log, nil)), nil).present(c.ctx, c.err)
 			if got.Extensions["code"] != c.code || strings.Contains(got.Message, "secret") {
 				t.Errorf("presented as %v %q, want %s", got.Extensions, got.Message, c.code)
 			}
@@ -47,7 +47,7 @@ func TestPresent(t *testing.T) {
 // bug, each of which is logged.
 func TestPresenter_LogsAnOutageOnce(t *testing.T) {
 	log := new(testenv.Log)
-	p := newPresenter(slog.New(slog.NewTextHandler(log, nil)))
+	p := newPresenter(slog.New(slog.NewTextHandler(log, nil)), nil)
 	for range 100 {
 		p.present(context.Background(), mysql.ErrInvalidConn)
 		p.present(context.Background(), errors.New("a bug"))

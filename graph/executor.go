@@ -17,6 +17,7 @@ import (
 	"rollcall/graph/generated"
 	"rollcall/graph/selection"
 	"rollcall/graph/stream"
+	"rollcall/internal/appmetrics"
 	"rollcall/internal/trusted"
 )
 
@@ -31,6 +32,8 @@ type Options struct {
 	Timeout time.Duration
 	// Metrics is where the executor's metrics are registered. If nil, they are not registered.
 	Metrics prometheus.Registerer
+	// Apps counts errors by app. If nil, they are not counted.
+	Apps *appmetrics.Apps
 	// Stock leaves all encoding to the code that gqlgen generates, to compare package selection
 	// with it.
 	Stock bool
@@ -73,7 +76,7 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 	timedOut := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "rollcall_operations_timed_out_total", Help: "Operations that took too long.",
 	})
-	p := newPresenter(opts.Logger)
+	p := newPresenter(opts.Logger, opts.Apps)
 	if opts.Metrics != nil {
 		opts.Metrics.MustRegister(timedOut, p.returned)
 	}

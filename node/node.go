@@ -25,6 +25,7 @@ import (
 	"rollcall/graph/transport"
 	"rollcall/internal/admission"
 	"rollcall/internal/appconnections"
+	"rollcall/internal/appmetrics"
 	"rollcall/internal/bus"
 	"rollcall/internal/clientaddr"
 	"rollcall/internal/database"
@@ -54,6 +55,8 @@ type Config struct {
 	Clock func() time.Time
 	// Version is the release, for the console.
 	Version string
+	// MetricsApps is how many apps have metrics of their own. If 0, apps have none.
+	MetricsApps int
 	// Tracer records traces. If nil, there are none. The caller closes it after the node.
 	Tracer *tracing.Tracer
 	// TokenKey has the configured keys that sign tokens. If empty, they are stored in the database.
@@ -199,6 +202,10 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 
 	// The GraphQL adapter.
 	rates, refusals := cfg.rates(), admission.NewRefusals(metrics)
+	perApp := appmetrics.New(cfg.MetricsApps, cfg.Clock, n.keyOfApp)
+	if perApp != nil {
+		metrics.MustRegister(perApp)
+	}
 	n.Resolver = graph.NewResolver(graph.Deps{
 		Apps: n.Apps, Users: n.Users, Relations: n.Relations, Subscriptions: n.Subscriptions, Presence: n.Presence,
 		Webhooks: n.Webhooks, Rates: rates, AppRates: cfg.AppRates, Refusals: refusals, Clock: cfg.Clock,
@@ -208,6 +215,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		MaxResponse:   cfg.MaxResponse,
 		Timeout:       cfg.OperationTimeout,
 		Metrics:       metrics,
+		Apps:          perApp,
 		Logger:        cfg.Logger,
 	})
 	if cfg.TrustedDocuments != "" {
@@ -229,6 +237,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		Logger:           cfg.Logger,
 		Metrics:          metrics,
 		Tracer:           cfg.Tracer,
+		Apps:             perApp,
 		SharedByAll:      graph.SharedByAll,
 		LimitConnects:    n.Resolver.LimitConnects,
 		Connections:      appconnections.NewNode(cfg.DB, appconnections.NodeName()),
@@ -302,6 +311,15 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n.route(console.New(pages), api, metrics)
 	return n, nil
+}
+
+// keyOfApp returns the key of the app with that apps.id, or "" if there is none.
+func (n *Node) keyOfApp(ctx context.Context, id int64) (string, error) {
+	app, err := n.Apps.ByID(ctx, id)
+	if err != nil || app == nil {
+		return "", err
+	}
+	return app.Key, nil
 }
 
 // rates returns what limits the rates of users.

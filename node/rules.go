@@ -119,6 +119,7 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 	})
 	if metrics != nil {
 		r.Webhooks.Observe(metrics)
+		r.Jobs.Observe(metrics)
 		r.Audit.Observe(metrics)
 	}
 	r.Apps = r.Apps.Deleting(r.Users.DeleteOfApp, r.Operators.ForgetApp, func(ctx context.Context, app *models.App) (int, error) {

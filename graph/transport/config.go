@@ -13,6 +13,7 @@ import (
 
 	"rollcall/graph/auth"
 	"rollcall/internal/admission"
+	"rollcall/internal/appmetrics"
 	"rollcall/internal/outage"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/tracing"
@@ -99,6 +100,8 @@ type Config struct {
 	Refusals *admission.Refusals
 	// Tracer begins the traces of operations on WebSockets. If nil, there are none.
 	Tracer *tracing.Tracer
+	// Apps counts operations and devices by app. If nil, they are not counted.
+	Apps *appmetrics.Apps
 	// Metrics is where the transports' metrics are registered. If nil, they are not registered.
 	Metrics prometheus.Registerer
 	// Limits are the limits against abuse. Those that are 0 have their defaults.

@@ -205,6 +205,9 @@ func (c *conn) letGo() {
 	c.server.appLinks.remove(c)
 	if c.device != nil {
 		c.device.Gone()
+		if c.principal != nil {
+			c.server.cfg.Apps.Devices(c.principal.AppID(), -1)
+		}
 	}
 }
 

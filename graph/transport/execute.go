@@ -10,6 +10,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"rollcall/graph/auth"
 	"rollcall/graph/stream"
 )
 
@@ -40,6 +41,9 @@ func (s *Server) dispatch(ctx context.Context, opCtx *graphql.OperationContext) 
 		}
 	}()
 	defer s.metrics.observe(opCtx.Operation.Operation, time.Now())
+	if s.cfg.Apps != nil {
+		s.cfg.Apps.Operation(auth.From(ctx).AppID())
+	}
 	ctx, span := beginSpan(ctx, opCtx.Operation)
 	defer func() { endSpan(span, resp) }()
 	responses, ctx := s.exec.DispatchOperation(ctx, opCtx)

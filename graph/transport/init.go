@@ -50,6 +50,9 @@ func (c *conn) init(req request) error {
 	c.mu.Lock()
 	c.principal = principal
 	c.mu.Unlock()
+	if c.device != nil {
+		c.server.cfg.Apps.Devices(principal.AppID(), 1)
+	}
 	c.send(ackMessage())
 	c.expiry = c.server.expiries.add(c, principal.ExpiresAt())
 	c.server.appLinks.add(c, principal, "websocket", c.peer)

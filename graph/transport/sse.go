@@ -129,6 +129,8 @@ func (x *exchange) stream(opCtx *graphql.OperationContext) {
 			x.fail(fmt.Errorf("connect the device: %w", err))
 			return
 		}
+		s.cfg.Apps.Devices(principal.AppID(), 1)
+		defer s.cfg.Apps.Devices(principal.AppID(), -1)
 		ctx = auth.WithDevice(auth.With(ctx, principal), device)
 	}
 	principal := auth.From(ctx)

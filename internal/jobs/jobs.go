@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"gorm.io/gorm"
 
 	"rollcall/internal/batch"
@@ -55,8 +56,9 @@ type Service struct {
 	log   *slog.Logger
 	clock func() time.Time
 
-	mu      sync.Mutex
-	running int // jobs
+	mu sync.Mutex
+	// running are the times when the jobs of this node began.
+	running map[*time.Time]struct{}
 	stopped bool
 	// ended is closed after a call of Close, once no job is running.
 	ended chan struct{}
@@ -64,10 +66,35 @@ type Service struct {
 
 // New returns a Service; clock is time.Now except in tests.
 func New(db *database.DB, log *slog.Logger, clock func() time.Time) *Service {
-	return &Service{db: db, log: log, clock: clock, ended: make(chan struct{})}
+	return &Service{db: db, log: log, clock: clock, running: make(map[*time.Time]struct{}), ended: make(chan struct{})}
 }
 
 func (s *Service) now() models.Time { return models.TimeOf(s.clock()) }
+
+// Observe registers the metrics: the jobs that this node runs, and for how long it has run the oldest.
+func (s *Service) Observe(r prometheus.Registerer) {
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rollcall_jobs", Help: "Jobs of the console that run in this process.",
+	}, func() float64 {
+		n, _ := s.load()
+		return float64(n)
+	}), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rollcall_job_oldest_seconds", Help: "How long the oldest of these jobs has run; 0 if there is none.",
+	}, func() float64 {
+		_, oldest := s.load()
+		return oldest.Seconds()
+	}))
+}
+
+// load returns how many jobs run, and for how long the oldest has.
+func (s *Service) load() (running int, oldest time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for began := range s.running {
+		oldest = max(oldest, time.Since(*began))
+	}
+	return len(s.running), oldest
+}
 
 // Start starts a job for total users of the app and returns it at once. The work continues after
 // ctx has ended. Returns ErrStopped after Close, and ErrAppDisabled for a disabled app.
@@ -75,7 +102,8 @@ func (s *Service) Start(ctx context.Context, app *models.App, kind models.JobKin
 	if app.Disabled() {
 		return nil, ErrAppDisabled
 	}
-	if !s.enter() {
+	began := s.enter()
+	if began == nil {
 		return nil, ErrStopped
 	}
 	now := s.now()
@@ -87,33 +115,35 @@ func (s *Service) Start(ctx context.Context, app *models.App, kind models.JobKin
 		return tx.Create(job).Error
 	})
 	if err != nil {
-		s.leave()
+		s.leave(began)
 		return nil, fmt.Errorf("starting a job: %w", err)
 	}
 	answer := *job
 	go func() {
-		defer s.leave()
+		defer s.leave(began)
 		s.run(context.WithoutCancel(ctx), job, work)
 	}()
 	return &answer, nil
 }
 
-// enter counts one more running job. It returns false if the node is stopping.
-func (s *Service) enter() bool {
+// enter adds a running job. It returns nil if the node is stopping.
+func (s *Service) enter() (began *time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.stopped {
-		s.running++
+	if s.stopped {
+		return nil
 	}
-	return !s.stopped
+	began = new(time.Now())
+	s.running[began] = struct{}{}
+	return began
 }
 
 // leave undoes enter.
-func (s *Service) leave() {
+func (s *Service) leave(began *time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.running--
-	if s.stopped && s.running == 0 {
+	delete(s.running, began)
+	if s.stopped && len(s.running) == 0 {
 		close(s.ended)
 	}
 }
@@ -220,7 +250,7 @@ func (s *Service) Close(ctx context.Context) error {
 	s.mu.Lock()
 	if !s.stopped {
 		s.stopped = true
-		if s.running == 0 {
+		if len(s.running) == 0 {
 			close(s.ended)
 		}
 	}

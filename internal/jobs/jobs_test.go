@@ -69,7 +69,7 @@ func (w *world) wait() {
 	running := func() int {
 		w.Service.mu.Lock()
 		defer w.Service.mu.Unlock()
-		return w.running
+		return len(w.running)
 	}
 	for running() > 0 {
 		time.Sleep(time.Millisecond)
