@@ -75,21 +75,21 @@ func (s *Span) Name(name string) {
 	}
 }
 
-// Text, Number and Texts set an attribute.
+// Text sets an attribute.
 func (s *Span) Text(key, value string) {
 	if s != nil {
 		s.span.SetAttributes(attribute.String(key, value))
 	}
 }
 
-// Number sets an attribute; see Text.
+// Number sets an attribute.
 func (s *Span) Number(key string, value int) {
 	if s != nil {
 		s.span.SetAttributes(attribute.Int(key, value))
 	}
 }
 
-// Texts sets an attribute; see Text.
+// Texts sets an attribute.
 func (s *Span) Texts(key string, values []string) {
 	if s != nil {
 		s.span.SetAttributes(attribute.StringSlice(key, values))
