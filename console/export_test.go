@@ -51,7 +51,12 @@ func TestExport(t *testing.T) {
 		b := s.as("admin")
 		path := usersPath(s.dev) + ".csv"
 		b.get(usersPath(s.dev)+"?show=banned&q=b").want(t, http.StatusOK, `action="`+path+`"`, `name="q" value="b"`, `name="show" value="banned"`)
-		s.as("viewer").get(usersPath(s.dev)).want(t, http.StatusOK, "!Export CSV")
+		s.as("viewer").get(usersPath(s.dev)).want(t, http.StatusOK, "!Export CSV", "!Export banned")
+		// One act exports the banned users, whatever is searched or ticked.
+		banned := `<input type="hidden" name="show" value="banned">
+      <button class="small" formmethod="post" formaction="` + path + `">Export banned users</button>`
+		b.get(usersPath(s.dev)+"?q=li").want(t, http.StatusOK, banned)
+		b.get(usersPath(s.dev)+"?show=banned").want(t, http.StatusOK, "Export CSV", "!Export banned")
 
 		got := b.post(path, nil)
 		kind, attributes, err := mime.ParseMediaType(got.Header.Get("Content-Disposition"))

@@ -78,6 +78,12 @@ func (l userList) ExportPath() string { return usersPath(l.App.App) }
 // Formats returns the formats of exports.
 func (userList) Formats() []string { return exportFormats }
 
+// OffersBanned reports whether the list offers to export the banned users besides its own: not if its
+// own are those.
+func (l userList) OffersBanned() bool {
+	return l.Name == usersList && (l.Show != bannedList.name || l.Search != "")
+}
+
 // usersList is the name of the list of all users.
 const usersList = "users"
 
