@@ -150,6 +150,9 @@ type bulkPage struct {
 	Errors faults
 }
 
+// FromField returns the name of the field with the page of the list.
+func (*bulkPage) FromField() string { return fromField }
+
 // Ban reports whether the question asks for the length and the reason of a ban.
 func (p *bulkPage) Ban() bool { return p.Action == banMany }
 
@@ -162,12 +165,23 @@ func (p *bulkPage) More() int { return max(0, p.Count-len(p.Users)) }
 // bulkPath begins the paths of the actions on several users.
 func bulkPath(app *models.App) string { return appPath(app) + "/bulk" }
 
-// askMany returns a handler that shows the chosen users and asks whether to act on them.
+// fromField is the field with the page of the list from which users are chosen.
+const fromField = "from"
+
+// askMany returns a handler that shows the chosen users and asks whether to act on them. If no user is
+// chosen, it returns to the list, which says so.
 func askMany(a *bulkAction) func(*console, *visit) error {
 	return func(c *console, v *visit) error {
-		p, err := c.bulkPage(v, a, v.r.URL.Query())
+		query := v.r.URL.Query()
+		p, err := c.bulkPage(v, a, query)
 		if err != nil {
 			return err
+		}
+		if !p.All && !query.Has("id") {
+			if err := c.setFlash(v, "bulk.nobody.next", ""); err != nil {
+				return err
+			}
+			return v.redirect(p.Back)
 		}
 		p.Form = newBan(v.app)
 		return c.show(v, "bulk", p)
@@ -238,15 +252,15 @@ func (c *console) bulkPage(v *visit, a *bulkAction, values url.Values) (*bulkPag
 	}
 	p := &bulkPage{App: c.appRow(v, app), Action: a, All: values.Get("all") != ""}
 	p.question = question{Path: bulkPath(app) + "/" + string(a.Kind), Back: usersPath(app), Danger: a.Danger || p.Ban()}
+	if from := localPath(values.Get(fromField)); strings.HasPrefix(from, appPath(app)+"/") {
+		p.Back = from
+	}
 	filter, known := filterOf(values)
 	ids := values["id"]
 	if len(ids) > maxBulk || !known {
 		return nil, problem{http.StatusBadRequest, "error.invalid"}
 	}
 	p.Search, p.Show = filter.Search, values.Get("show")
-	if values.Get("show") == bannedList.name && p.Search == "" {
-		p.Back = bannedList.path(app)
-	}
 	var found []*models.User
 	var err error
 	if p.All {

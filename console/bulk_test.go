@@ -30,7 +30,13 @@ func TestBulk(t *testing.T) {
 		b.get(usersPath(s.prod)).want(t, http.StatusOK, bulkPath(s.prod)+"/ban", "!"+bulkPath(s.prod)+"/delete", "!Delete all")
 		s.as("viewer").get(root).want(t, http.StatusOK, "!checkbox", "!"+bulk, "!Delete all")
 
-		b.get(bulk+"/ban").want(t, http.StatusOK, "No user is chosen")
+		// Without a tick, the list says what to do first, on the same page.
+		from := root + "?order=id&q=b"
+		b.get(from).want(t, http.StatusOK, `name="from" value="`+strings.ReplaceAll(from, "&", "&amp;")+`"`, "Tick users to act on them. Exports without ticks have all")
+		b.get(bulk+"/ban?from="+url.QueryEscape(from)).wantRedirect(t, from)
+		b.get(from).want(t, http.StatusOK, "Tick users in the list first")
+		b.get(bulk+"/ban?from="+url.QueryEscape("https://evil.example/")).wantRedirect(t, root)
+		b.get(bulk+"/ban?id=bob&from="+url.QueryEscape(from)).want(t, http.StatusOK, `href="`+strings.ReplaceAll(from, "&", "&amp;")+`">Go back`)
 		b.get(bulk+"/ban?id=nobody&id=%ff&id=王").want(t, http.StatusOK, "No user is chosen")
 		b.get(bulk+"/ban?id=bob&id=ann&id=nobody").want(t, http.StatusOK, "Ban 2 users?", `name="id" value="bob"`, "&lt;script&gt;", "!<script>alert")
 		b.get(bulk+"/delete?id=bob").want(t, http.StatusOK, "Delete 1 user?")
@@ -87,13 +93,13 @@ func TestBulkUnban(t *testing.T) {
 		b.get(deactivatedList.path(s.dev)).want(t, http.StatusOK, "!checkbox", "!Lift bans")
 
 		back := `href="` + list + `">Go back`
-		b.get(bulk+"?show=banned").want(t, http.StatusOK, "No user is chosen", back)
+		b.get(bulk+"?id=nobody&from="+list).want(t, http.StatusOK, "No user is chosen", back)
 		b.get(bulk+"?id=bob&id=eve&id=nobody").want(t, http.StatusOK, "Lift the bans of 2 users?", `name="id" value="eve"`, "!<script>alert", "!Custom length")
 		b.get(bulk+"?"+strings.Repeat("id=bob&", 101)).want(t, http.StatusBadRequest)
 		if state := s.user(s.dev, "bob").State(models.TimeOf(s.clock())); state != models.UserBanned {
 			t.Fatalf("asking made the user %s", state)
 		}
-		b.post(bulk, url.Values{"id": {"nobody"}, "show": {"banned"}}).want(t, http.StatusUnprocessableEntity, "No user is chosen", back)
+		b.post(bulk, url.Values{"id": {"nobody"}, "from": {list}}).want(t, http.StatusUnprocessableEntity, "No user is chosen", back)
 		// ann is not banned: she stays as she is, and no audit entry is written.
 		done := b.finish(b.post(bulk, url.Values{"id": {"bob", "eve", "ann", "nobody"}}))
 		done.want(t, http.StatusOK, "Lifting bans", "Bans lifted: 2.", "The others were no longer banned", "action=user.unban")

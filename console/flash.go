@@ -52,6 +52,8 @@ var flashTexts = map[string]bool{
 	"action.refused.USER_DEACTIVATED":   false,
 	"action.refused.USER_LIMIT_REACHED": false,
 
+	"bulk.nobody.next": false,
+
 	"permission.allow.done":                  true,
 	"permission.allow.already":               false,
 	"permission.unblock.done":                true,

@@ -26,6 +26,8 @@ type userList struct {
 	Search, Show string
 	// Size is the number of users on a page.
 	Size int
+	// Here is the page of the list.
+	Here string
 	// May is what the visitor may do. Moderators choose users to act on them; admins also export
 	// them.
 	May rights
@@ -78,6 +80,9 @@ func (l userList) ExportPath() string { return usersPath(l.App.App) }
 // Formats returns the formats of exports.
 func (userList) Formats() []string { return exportFormats }
 
+// FromField returns the name of the field with the page of the list.
+func (userList) FromField() string { return fromField }
+
 // OffersBanned reports whether the list offers to export the banned users besides its own: not if its
 // own are those.
 func (l userList) OffersBanned() bool {
@@ -98,7 +103,7 @@ func sizeOf(v *visit) int {
 
 // userList reads the page of a list that the query asks for by read.
 func (c *console) userList(v *visit, app appRow, name string, r page.Request, read func(page.Request) (*users.Connection, error)) (userList, error) {
-	list := userList{App: app, Name: name, Size: r.First, May: v.rights()}
+	list := userList{App: app, Name: name, Size: r.First, Here: v.here(), May: v.rights()}
 	found, err := read(r)
 	if err != nil {
 		return list, err

@@ -59,10 +59,15 @@
   });
 
   // Choosing users: a box for all on the page, and how many are chosen. Choosing all that match ticks
-  // those on the page too.
+  // those on the page too, and a click with Shift those since the last one. Nothing can be done to no
+  // users. Another search, order or page has no ticks, and says so if there were any.
+  const lostKey = "rollcall.lost";
+  let ticked = !!sessionStorage.getItem(lostKey);
+  sessionStorage.removeItem(lostKey);
   function offerAll() {
     const place = document.querySelector("[data-all]:empty");
     if (!place) return;
+    const lost = ticked;
     const label = document.createElement("label");
     const all = document.createElement("input");
     all.type = "checkbox";
@@ -71,12 +76,16 @@
     place.append(label);
     const boxes = [...document.querySelectorAll('input[form="bulk"][name="id"]')];
     const matching = document.querySelector('input[form="bulk"][name="all"]');
+    const acts = document.querySelectorAll('button[form="bulk"]:not([formmethod])');
     const chosen = document.querySelector("[data-chosen]");
+    const none = chosen.textContent;
     function update() {
       const n = boxes.filter((box) => box.checked).length;
       all.checked = n === boxes.length;
       all.indeterminate = n > 0 && n < boxes.length;
-      chosen.textContent = n > 0 && !matching.checked ? chosen.dataset.chosen.replace("{n}", n) : "";
+      ticked = n > 0 || matching.checked;
+      for (const act of acts) act.disabled = !ticked;
+      chosen.textContent = !ticked ? none : matching.checked ? "" : chosen.dataset.chosen.replace("{n}", n);
     }
     function tickAll(on) {
       for (const box of boxes) box.checked = on;
@@ -90,17 +99,33 @@
       tickAll(matching.checked);
       update();
     });
-    for (const box of boxes) {
+    let last = -1;
+    for (const [i, box] of boxes.entries()) {
+      box.addEventListener("click", ({ shiftKey }) => {
+        if (shiftKey && last >= 0) {
+          for (const other of boxes.slice(Math.min(i, last), Math.max(i, last) + 1)) other.checked = box.checked;
+          getSelection().removeAllRanges();
+        }
+        last = i;
+      });
       box.addEventListener("change", () => {
         if (!box.checked) matching.checked = false;
         update();
       });
     }
     update(); // the browser keeps ticks over a reload
+    if (lost && !ticked) chosen.textContent = chosen.dataset.lost;
   }
 
   offerAll();
   document.addEventListener("htmx:afterSwap", offerAll);
+  function leave() {
+    if (ticked) sessionStorage.setItem(lostKey, "1");
+  }
+  document.addEventListener("click", ({ target }) => {
+    if (target.closest("a")?.pathname === location.pathname) leave();
+  });
+  document.querySelector("form[role=search]")?.addEventListener("submit", leave);
 
   // A button to copy a text, such as an ID.
   for (const source of document.querySelectorAll("[data-copy]")) {
@@ -247,6 +272,12 @@
     const { root, app, failed, none } = palette.dataset;
     const pages = [...document.querySelectorAll("header nav a, nav.tabs a")].map((link) => ({ name: link.textContent, path: link.href }));
     const show = offer(field, list, true, ({ path }) => location.assign(path));
+    // The browser would clear the field first.
+    field.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      event.preventDefault();
+      palette.close();
+    });
     const matching = () => pages.filter(({ name }) => name.toLowerCase().includes(field.value.trim().toLowerCase()));
     field.addEventListener("input", () => show(matching()));
     const paths = [root, app && `${app}/`].filter(Boolean).map((path) => `${path}find`);
