@@ -15,7 +15,8 @@ type access struct {
 	// Right is what the operator needs.
 	operators.Right
 	// confirm is true if the operator must have confirmed its password recently; others are asked
-	// for it first. It is for POSTs that give access to accounts or apps.
+	// for it first, if nothing is wrong with the form. It is for POSTs that give access to accounts or
+	// apps, or erase users.
 	confirm bool
 	// poll is true for requests that pages send by themselves. They do not count as use of the
 	// session, and once it has ended they respond with 401 instead of a redirect.
@@ -35,7 +36,11 @@ var (
 	// localViewers is viewers with a password.
 	localViewers = access{Right: operators.Viewers, local: true}
 	viewers      = access{Right: operators.Viewers}
-	polls        = access{Right: operators.Viewers, poll: true}
+	// confirmedViewers and confirmedLocal are viewers and localViewers with a confirmed password, for
+	// changes of the visitor's own account.
+	confirmedViewers = access{Right: operators.Viewers, confirm: true}
+	confirmedLocal   = access{Right: operators.Viewers, local: true, confirm: true}
+	polls            = access{Right: operators.Viewers, poll: true}
 	// pollsAway is polls for what is away, which even the login shows then.
 	pollsAway  = access{Right: operators.Viewers, poll: true, always: true}
 	moderators = access{Right: operators.Moderators}

@@ -1,11 +1,13 @@
 package console
 
 import (
+	"bytes"
 	"errors"
 	"maps"
 	"net/http"
 	"slices"
 
+	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/operators"
 )
@@ -40,10 +42,10 @@ func (confirmPage) Field() string { return confirmField }
 func (confirmPage) Minutes() int { return int(operators.ConfirmationLifetime.Minutes()) }
 
 // confirm reports whether the visitor has confirmed its identity recently, in an earlier form or in
-// this one. Otherwise it responds with a page that asks for it and then does what this form asked
-// for. A session alone, such as an open browser, is not enough to take over an account
-// or an app.
-func (c *console) confirm(v *visit) (confirmed bool, err error) {
+// this one. Otherwise it responds with what is wrong with the form, or with a page that asks for the
+// confirmation and then does what this form asked for. A session alone, such as an open browser, is
+// not enough to take over an account or an app.
+func (c *console) confirm(v *visit, handle func(*console, *visit) error) (confirmed bool, err error) {
 	if c.Operators.Confirmed(v.session) {
 		return true, nil
 	}
@@ -51,6 +53,11 @@ func (c *console) confirm(v *visit) (confirmed bool, err error) {
 		return false, problem{http.StatusBadRequest, "error.invalid"}
 	}
 	form := v.r.PostForm
+	if !form.Has(confirmField) {
+		if responded, err := c.rehearse(v, handle); responded || err != nil {
+			return false, err
+		}
+	}
 	p := confirmPage{Path: v.r.URL.RequestURI(), Back: v.r.URL.EscapedPath(), ByCode: v.operator.HasSecondFactor}
 	for _, name := range slices.Sorted(maps.Keys(form)) {
 		for _, value := range form[name] {
@@ -87,3 +94,48 @@ func (c *console) confirm(v *visit) (confirmed bool, err error) {
 	}
 	return false, err
 }
+
+// rehearse lets a form be handled without committing anything, and reports whether it has responded:
+// with what is wrong with the form. A handler that comes to a change, or responds with anything but an
+// error, has no effect: the form needs a confirmation first.
+func (c *console) rehearse(v *visit, handle func(*console, *visit) error) (responded bool, err error) {
+	rehearsal, w, trial := database.Rehearsal(), &heldResponse{head: http.Header{}}, *v
+	trial.w, trial.r = w, v.r.Clone(rehearsal.Context(v.r.Context()))
+	// Copies, because rules update the rows that they are given.
+	trial.operator, trial.session, trial.app = copyOf(v.operator), copyOf(v.session), copyOf(v.app)
+	err = handle(c, &trial)
+	if rehearsal.Refused() {
+		return false, nil
+	}
+	if err != nil || w.status < http.StatusBadRequest {
+		return false, err
+	}
+	maps.Copy(v.w.Header(), w.head)
+	v.w.WriteHeader(w.status)
+	_, _ = v.w.Write(w.body.Bytes()) // the browser may have disconnected
+	return true, nil
+}
+
+func copyOf[T any](row *T) *T {
+	if row == nil {
+		return nil
+	}
+	same := *row
+	return &same
+}
+
+// heldResponse keeps a response until it is known whether to send it.
+type heldResponse struct {
+	head   http.Header
+	status int
+	body   bytes.Buffer
+}
+
+// Header returns the header of the response.
+func (w *heldResponse) Header() http.Header { return w.head }
+
+// WriteHeader keeps the status.
+func (w *heldResponse) WriteHeader(status int) { w.status = status }
+
+// Write keeps a part of the body.
+func (w *heldResponse) Write(p []byte) (int, error) { return w.body.Write(p) }

@@ -2,12 +2,14 @@ package console
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/database"
 	"rollcall/internal/operators"
 	"rollcall/internal/testenv"
@@ -40,6 +42,18 @@ func TestConfirm_EverySuchForm(t *testing.T) {
 		"POST /console/apps/{key}/webhooks/{endpoint}/edit":          true,
 		"POST /console/apps/{key}/webhooks/{endpoint}/rotate-secret": true,
 		"POST /console/explorer":                                     true,
+
+		"POST /console/account/totp":            true,
+		"POST /console/account/totp/remove":     true,
+		"POST /console/account/passkeys":        true,
+		"POST /console/account/passkeys/remove": true,
+		"POST /console/account/recovery-codes":  true,
+		"POST /console/account/api-keys/new":    true,
+	}
+	// What the forms need so that nothing is wrong with them.
+	right := url.Values{
+		"name": {"olga"}, "role": {"admin"}, "scope": {"named"}, "app": {s.dev.Key}, "overlap": {"0"}, "expiry": {"30"},
+		"url": {"https://hooks.example/"}, "events": {"all"}, "passkey": {"1"},
 	}
 	before := s.audited(s.dev)
 	for _, rt := range routes {
@@ -51,12 +65,22 @@ func TestConfirm_EverySuchForm(t *testing.T) {
 		}
 		_, path := s.path(rt)
 		b := s.loggedIn("admin")
-		form := url.Values{"name": {"olga"}, "role": {"admin"}, "scope": {"named"}, "app": {s.dev.Key}}
+		form := maps.Clone(right)
+		switch {
+		case strings.HasSuffix(path, "/disable"):
+			form.Set("name", s.dev.Name)
+		case strings.HasSuffix(path, "/apps/"+s.dev.Key+"/delete"):
+			b.post(path, form).want(t, http.StatusConflict, "Disable it first", "!Confirm your password")
+			continue
+		}
 		b.post(path, form).want(t, http.StatusForbidden, "Confirm your password", `action="`+path+`"`,
-			`type="hidden" name="name" value="olga"`, `value="admin" autocomplete="username"`)
+			`type="hidden" name="name" value="`+form.Get("name")+`"`, `value="admin" autocomplete="username"`)
 		form.Set(confirmField, "a wrong password")
 		b.post(path, form).want(t, http.StatusUnprocessableEntity, "That is not your current password.", `role="alert"`, "!a wrong password")
-		// A viewer is refused even with the password.
+		// A viewer is refused even with the password, except for its own account.
+		if rt.access.Role == models.RoleViewer {
+			continue
+		}
 		form.Set(confirmField, password)
 		s.loggedIn("viewer").post(path, form).want(t, http.StatusForbidden, "This needs the role")
 	}
@@ -90,9 +114,40 @@ func TestConfirm_CarriesTheFormAlong(t *testing.T) {
 		rotate := appPath(s.dev) + "/rotate-secret"
 		b.reveal(rotate, url.Values{"overlap": {"0"}}).want(t, http.StatusOK, "The new app secret")
 		s.pass(operators.ConfirmationLifetime)
-		several := b.post(rotate, url.Values{"a": {"1", "2"}, "b": {"line\nline"}})
+		several := b.post(rotate, url.Values{"overlap": {"0"}, "a": {"1", "2"}, "b": {"line\nline"}})
 		several.want(t, http.StatusForbidden, `name="a" value="1"`, `name="a" value="2"`, "value=\"line\nline\"", "!The new app secret")
-		s.loggedIn("admin").post(rotate, nil).want(t, http.StatusForbidden, "Confirm your password")
+		s.loggedIn("admin").post(rotate, url.Values{"overlap": {"0"}}).want(t, http.StatusForbidden, "Confirm your password")
+	})
+}
+
+// TestConfirm_ChecksTheFormFirst: a form with wrong fields says so before it asks for the password, also
+// for what only the change itself finds, and changes nothing.
+func TestConfirm_ChecksTheFormFirst(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		entries := func() (n int64) {
+			s.check(s.db.Read(t.Context()).Model(&models.AuditEntry{}).Where("action <> ?", audit.ActionLogin).Count(&n).Error)
+			return n
+		}
+		before, b, dev := entries(), s.loggedIn("admin"), appPath(s.dev)
+		for _, wrong := range []struct {
+			path, text string
+			form       url.Values
+		}{
+			{invitationsPath, "Another operator has this name", url.Values{"name": {"viewer"}, "role": {"admin"}, "scope": {"all"}}},
+			{operatorPath(s.operatorNamed("viewer")) + "/role", "Choose a role.", url.Values{"role": {"king"}, "scope": {"all"}}},
+			{newKeyPath, "Enter a whole number of days", url.Values{"name": {"deploy"}, "role": {"viewer"}, "scope": {"all"}}},
+			{explorerPath, "nobody", url.Values{"app": {s.dev.Key}, "user": {"nobody"}}},
+			{dev + "/rotate-secret", `id="amount-error"`, url.Values{"overlap": {ownLength}}},
+			{dev + "/disable", "This is not the name of the app", url.Values{"name": {"Another"}}},
+			{dev + "/webhooks/new", `id="url-error"`, url.Values{"url": {"nowhere"}, "events": {"all"}}},
+		} {
+			b.post(wrong.path, wrong.form).want(t, http.StatusUnprocessableEntity, wrong.text, "!Confirm your password", "!present-password")
+		}
+		b.post(dev+"/rotate-secret", url.Values{"overlap": {"0"}}).want(t, http.StatusForbidden, "Confirm your password")
+		if after := entries(); after != before {
+			t.Errorf("%d entries in the audit, and then %d", before, after)
+		}
 	})
 }
 
@@ -129,7 +184,7 @@ func TestConfirm_BrokenForms(t *testing.T) {
 	b.post(explorerPath, url.Values{"headers": {strings.Repeat("x", maxForm)}}).want(t, http.StatusBadRequest)
 	b.post(explorerPath, url.Values{confirmField: {""}}).want(t, http.StatusUnprocessableEntity)
 	b.post(explorerPath, url.Values{confirmField: {"\xff\x00"}}).want(t, http.StatusUnprocessableEntity)
-	b.post(explorerPath+"?"+confirmField+"="+url.QueryEscape(password), nil).want(t, http.StatusForbidden, "Confirm your password")
+	b.post(explorerPath+"?"+confirmField+"="+url.QueryEscape(password), url.Values{"app": {s.dev.Key}}).want(t, http.StatusForbidden, "Confirm your password")
 	b.head.Set("Sec-Fetch-Site", "cross-site")
 	b.post(explorerPath, url.Values{confirmField: {password}}).want(t, http.StatusForbidden, "sent from another site")
 }

@@ -165,7 +165,7 @@ func (c *console) serve(rt route, r *http.Request, l *limit) {
 	}
 	if err == nil && rt.access.confirm {
 		var may bool
-		if may, err = c.confirm(v); err == nil && !may {
+		if may, err = c.confirm(v, rt.handle); err == nil && !may {
 			return
 		}
 	}

@@ -49,17 +49,6 @@ func (c *console) mustEnrol(v *visit) bool {
 	return v.operator != nil && c.Operators.LacksSecondFactor(v.operator)
 }
 
-// afterConfirming returns a handler that calls handle once the visitor has confirmed its identity,
-// for changes of the visitor's own account, whatever its role is.
-func afterConfirming(handle func(*console, *visit) error) func(*console, *visit) error {
-	return func(c *console, v *visit) error {
-		if may, err := c.confirm(v); err != nil || !may {
-			return err
-		}
-		return handle(c, v)
-	}
-}
-
 // totpPage is the data of totp.html.
 type totpPage struct {
 	Path, Back string

@@ -45,10 +45,10 @@ describe('operators, apps and tokens in Chromium', () => {
     await page.getByRole('link', { name: 'Explorer' }).click();
     await page.getByLabel('User (ID or name').fill('nobody');
     await page.getByRole('button', { name: 'Fill in a token' }).click();
-    await operator.confirm();
     await page.getByRole('alert').filter({ hasText: 'No user with the ID or name nobody was found.' }).waitFor();
     await page.getByLabel('User (ID or name').fill('exa');
     await page.getByRole('button', { name: 'Fill in a token' }).click();
+    await operator.confirm();
     await page.getByRole('status').filter({ hasText: 'A token of the user exa' }).waitFor();
     await operator.screenshot('explorer-token');
     await run(page, '{ me { name } }', '"Exa Mined"');
@@ -99,10 +99,10 @@ describe('operators, apps and tokens in Chromium', () => {
       const form = page.getByRole('form', { name: 'Invite a colleague' });
       await form.getByLabel('Name', { exact: true }).fill('admin');
       await form.getByRole('button', { name: 'Invite' }).click();
-      await operator.confirm();
       await page.getByRole('alert').filter({ hasText: 'Another operator has this name.' }).waitFor();
       await form.getByLabel('Name', { exact: true }).fill(name);
       await form.getByRole('button', { name: 'Invite' }).click();
+      await operator.confirm();
       const link = await page.locator('[data-copy]').innerText();
       const password = 'chosen by the invited';
       const other = await Operator.arrive(browser, server, { javaScriptEnabled });

@@ -65,7 +65,6 @@ test('an operator creates a webhook endpoint, tests it, and sends a failed deliv
   await page.getByLabel('user.registered').check(); // which chooses "Only these"
   assert.ok(await page.getByRole('radio', { name: 'Only these' }).isChecked());
   await page.getByRole('button', { name: 'Create the endpoint' }).click();
-  await operator.confirm();
   await page.getByRole('alert').filter({ hasText: 'Enter a URL such as' }).waitFor();
   assert.equal(await page.getByLabel('URL').inputValue(), 'ftp://chat.example');
   assert.ok(await page.getByLabel('user.registered').isChecked());
@@ -73,6 +72,7 @@ test('an operator creates a webhook endpoint, tests it, and sends a failed deliv
   operator.errors = operator.errors.filter((error) => !error.includes('422'));
   await page.getByLabel('URL').fill(hook);
   await page.getByRole('button', { name: 'Create the endpoint' }).click();
+  await operator.confirm();
   await page.getByRole('heading', { name: 'The endpoint was created' }).waitFor();
   await operator.check('the secret');
   const secret = (await page.getByText(/^whsec_/).innerText()).trim();

@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -16,7 +17,10 @@ type Commits struct {
 	// result of one is unknown.
 	begun      int
 	done, lost bool
-	givenUp    bool
+	// refusal is the error of later commits, or nil if they are possible. refused is true if one was
+	// refused.
+	refusal error
+	refused bool
 }
 
 // Fate is what has become of changes.
@@ -34,6 +38,20 @@ const (
 
 // errGivenUp is the error of a change whose caller has given up. It was not committed.
 var errGivenUp = fmt.Errorf("the caller no longer waits for the change: %w", context.DeadlineExceeded)
+
+// ErrRehearsed is the error of a change under a Rehearsal. It was not committed.
+var ErrRehearsed = errors.New("the change was only rehearsed")
+
+// Rehearsal returns Commits under whose context nothing is committed. A transaction runs to its end, so
+// that it finds everything that is wrong, and is rolled back with ErrRehearsed.
+func Rehearsal() *Commits { return &Commits{refusal: ErrRehearsed} }
+
+// Refused reports whether there was nothing wrong with a change except that it was not to be committed.
+func (c *Commits) Refused() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.refused
+}
 
 type commitsKey struct{}
 
@@ -59,7 +77,7 @@ func (c *Commits) GiveUp() Fate {
 	case c.done:
 		return Committed
 	}
-	c.givenUp = true
+	c.refusal = errGivenUp
 	return Nothing
 }
 
@@ -70,8 +88,9 @@ func (c *Commits) begin() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.givenUp {
-		return errGivenUp
+	if c.refusal != nil {
+		c.refused = true
+		return c.refusal
 	}
 	c.begun++
 	return nil

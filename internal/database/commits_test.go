@@ -55,5 +55,23 @@ func TestCommits_TellsWhatHasBecomeOfChanges(t *testing.T) {
 				t.Errorf("%d: %v", id, err)
 			}
 		}
+		// A rehearsal finds what is wrong, and changes nothing.
+		rehearsal := database.Rehearsal()
+		ctx := rehearsal.Context(t.Context())
+		wrong := errors.New("wrong")
+		if err := db.Tx(ctx, func(*gorm.DB) error { return wrong }); err != wrong || rehearsal.Refused() {
+			t.Errorf("a wrong change: %v", err)
+		}
+		ran := false
+		err := db.Tx(ctx, func(tx *gorm.DB) error {
+			ran = true
+			return tx.Exec(insert, 3).Error
+		})
+		if !errors.Is(err, database.ErrRehearsed) || !ran || there(3) || !rehearsal.Refused() {
+			t.Errorf("a rehearsed transaction: %v, there: %v", err, there(3))
+		}
+		if err := db.Exec(ctx, insert, 4); !errors.Is(err, database.ErrRehearsed) || there(4) {
+			t.Errorf("a rehearsed statement: %v, there: %v", err, there(4))
+		}
 	})
 }
