@@ -152,7 +152,7 @@ func TestBulkAll_ActsOnAllThatMatch(t *testing.T) {
 		if n := states(); n[models.UserActive] != 30 {
 			t.Fatalf("before the number was typed: %v", n)
 		}
-		b.finish(b.post(bulk+"/deactivate", all("count", "30"))).want(t, http.StatusOK, "Users deactivated: 30.")
+		b.finish(b.post(bulk+"/deactivate", all("count", "30"))).want(t, http.StatusOK, "Users erased and deactivated: 30.")
 		b.finish(b.post(bulk+"/delete", all("count", "30", "show", "deactivated"))).want(t, http.StatusOK, "Users deleted: 30.")
 		if !s.there(s.dev, "ann") || s.there(s.dev, "test-00") || s.there(s.dev, "test-29") {
 			t.Error("others were deleted than those that match")

@@ -46,7 +46,7 @@ func TestCertificate_SaysWhatWasErased(t *testing.T) {
 			t.Fatalf("%d to %s", done.StatusCode, target)
 		}
 		page := b.get(target)
-		page.want(t, http.StatusOK, "Certificate of erasure", "<code>ann</code>", "<bdi>admin</bdi>", "2026-11-20 08:00:00 UTC", "ann is deactivated.",
+		page.want(t, http.StatusOK, "Certificate of erasure", "<code>ann</code>", "<bdi>admin</bdi>", "2026-11-20 08:00:00 UTC", "ann is erased and deactivated.",
 			"<dt>Friends</dt><dd>1</dd>", "!spam", "!impatient", "!<bdi>Ann</bdi>")
 		saved := b.get(target + "/certificate.json")
 		saved.want(t, http.StatusOK)

@@ -43,6 +43,9 @@ func TestConfirm_EverySuchForm(t *testing.T) {
 		"POST /console/apps/{key}/webhooks/{endpoint}/rotate-secret": true,
 		"POST /console/explorer":                                     true,
 
+		"POST /console/apps/{key}/users/{id}/deactivate": true,
+		"POST /console/apps/{key}/bulk/deactivate":       true,
+
 		"POST /console/account/totp":            true,
 		"POST /console/account/totp/remove":     true,
 		"POST /console/account/passkeys":        true,
@@ -53,7 +56,7 @@ func TestConfirm_EverySuchForm(t *testing.T) {
 	// What the forms need so that nothing is wrong with them.
 	right := url.Values{
 		"name": {"olga"}, "role": {"admin"}, "scope": {"named"}, "app": {s.dev.Key}, "overlap": {"0"}, "expiry": {"30"},
-		"url": {"https://hooks.example/"}, "events": {"all"}, "passkey": {"1"},
+		"url": {"https://hooks.example/"}, "events": {"all"}, "passkey": {"1"}, "id": {"ann"},
 	}
 	before := s.audited(s.dev)
 	for _, rt := range routes {

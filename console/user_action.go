@@ -20,7 +20,7 @@ type userAction struct {
 	// Direct marks an action that a button does at once, without asking: it costs the user little,
 	// and may be urgent.
 	Direct bool
-	// Danger marks an action that cannot be undone.
+	// Danger marks an action that cannot be undone. It has texts about what is erased and what is kept.
 	Danger bool
 	// needs is the access of its routes.
 	needs access

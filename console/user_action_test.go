@@ -65,7 +65,7 @@ func TestUserActions(t *testing.T) {
 			{"expire-tokens", nil, "End all tokens of ann?", "All tokens of ann have ended.", models.UserActive},
 			{"expire-tokens", nil, "End all tokens of ann?", "had already ended", models.UserActive},
 			{"reactivate", nil, "ann is not deactivated", "ann is not deactivated", models.UserActive},
-			{"deactivate", nil, "erased permanently", "ann is deactivated.", models.UserDeactivated},
+			{"deactivate", nil, "erased permanently", "ann is erased and deactivated.", models.UserDeactivated},
 			{"deactivate", nil, "was already deactivated", "was already deactivated", models.UserDeactivated},
 			{"expire-tokens", nil, "had already ended", "had already ended", models.UserDeactivated},
 			{"ban", ban, "Reactivate the user first", "Reactivate the user first", models.UserDeactivated},

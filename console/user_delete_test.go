@@ -71,10 +71,10 @@ func TestDeleteUser_Production(t *testing.T) {
 			t.Error("the user is gone")
 		}
 		user := userPath(s.prod, "ann")
-		b.get(user).want(t, http.StatusOK, "only deactivated", "!This user is deactivated")
-		b.get(user+"/deactivate").want(t, http.StatusOK, "Deactivate and erase", "as an empty account", "!permanently</button>")
+		b.get(user).want(t, http.StatusOK, "“Erase and deactivate” erases their data", "!This user is deactivated")
+		b.get(user+"/deactivate").want(t, http.StatusOK, "Erase and deactivate ann?", "cannot be restored", "as an empty account", "<dt>Kept</dt>", "!permanently</button>")
 		b.post(user+"/deactivate", nil).wantCertificate(t)
-		b.get(user).want(t, http.StatusOK, "This user is deactivated: its profile and its lists are erased.", "!only deactivated")
+		b.get(user).want(t, http.StatusOK, "This user is deactivated: its profile and its lists are erased.", "!erases their data")
 	})
 }
 

@@ -448,7 +448,7 @@ describe('the console in Chromium', () => {
     await page.getByRole('link', { name: 'Users', exact: true }).click();
     await page.getByRole('link', { name: 'A real user' }).click();
     await page.getByText('More actions').click();
-    await page.getByText('Users of a production app cannot be deleted, only deactivated.').waitFor();
+    await page.getByText('Users of a production app cannot be deleted.').waitFor();
     assert.equal(await page.getByRole('link', { name: 'Delete this user' }).count(), 0);
 
     // The page has no button, and the service refuses the form if it is sent nevertheless.

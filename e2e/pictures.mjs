@@ -94,7 +94,8 @@ try {
   await desk.page.getByLabel('Reason').fill('Insults in the harbour room');
   await picture(desk, 'ban', 960);
   await desk.open(`${root}/users/tomasz/deactivate`);
-  await desk.page.getByRole('button', { name: 'Deactivate and erase' }).click();
+  await desk.page.getByRole('button', { name: 'Erase and deactivate' }).click();
+  await desk.confirm();
   await desk.page.getByRole('heading', { name: 'Certificate' }).waitFor();
   await picture(desk, 'certificate', 1200);
 
