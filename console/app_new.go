@@ -1,12 +1,10 @@
 package console
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 
 	"rollcall/internal/apps"
-	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
@@ -46,15 +44,11 @@ func (c *console) createApp(v *visit) error {
 	app, secret, err := c.Apps.Create(v.r.Context(), apps.NewApp{
 		Name: p.Name, Environment: models.Environment(p.Environment), Edition: models.Edition(p.Edition),
 	}, c.actor(v))
-	var refusal *fault.Error
-	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
-		field, _ := refusal.Extensions["field"].(string)
-		rule, _ := refusal.Extensions["rule"].(string)
-		text := "wrong.choice"
-		if field == "name" {
-			text = "settings.wrong." + rule
+	if refusalOf(err) != nil {
+		p.Errors = faultsOf(v, err)
+		if p.Errors["name"].Key == "wrong.name.unique" { // which is about names of operators
+			p.Errors.set("name", "settings.wrong.unique")
 		}
-		p.Errors = faultOf(field, text)
 		return c.render(v, http.StatusUnprocessableEntity, "app_new", p)
 	}
 	if err != nil {

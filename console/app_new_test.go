@@ -38,6 +38,7 @@ func TestCreateApp(t *testing.T) {
 		} {
 			b.post(newAppPath, c.form).want(t, http.StatusUnprocessableEntity, `id="`+c.field+`-error" role="alert"`, c.words)
 		}
+		b.post(newAppPath, form("", "STAGING", "GOLD")).want(t, http.StatusUnprocessableEntity, `id="name-error"`, `id="environment-error"`, `id="edition-error"`)
 		// The page keeps what was typed.
 		b.post(newAppPath, form("demo", "PRODUCTION", "PREMIUM")).want(t, http.StatusUnprocessableEntity,
 			`value="demo"`, `value="PRODUCTION" checked`, `value="PREMIUM" selected`)

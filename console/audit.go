@@ -199,6 +199,7 @@ const (
 
 // days parses the days into the filter, and returns what is wrong with them.
 func (p auditPage) days(filter *audit.Filter) faults {
+	wrong := faults{}
 	for _, bound := range []struct {
 		field, text string
 		at          *models.Time
@@ -209,14 +210,15 @@ func (p auditPage) days(filter *audit.Filter) faults {
 		}
 		day, err := time.Parse(time.DateOnly, bound.text)
 		if err != nil {
-			return faultOf(bound.field, wrongDay)
+			wrong.set(bound.field, wrongDay)
+			continue
 		}
 		*bound.at = models.TimeOf(startOfDay(day.AddDate(0, 0, bound.days), zoneOf(p.Zone)))
 	}
 	if filter.From != 0 && filter.Until != 0 && filter.From >= filter.Until {
-		return faultOf("until", wrongOrder)
+		wrong.set("until", wrongOrder)
 	}
-	return nil
+	return wrong
 }
 
 // zoneCookie has the name of the reader's time zone. The script sets it; without one, days are in UTC.

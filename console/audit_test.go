@@ -49,6 +49,7 @@ func TestAudit(t *testing.T) {
 		for _, day := range []string{"x", "2026-13-01", "2026-11-20T00:00:00Z", "%3Cscript%3E"} {
 			b.get(auditPath+"?until="+day).want(t, http.StatusUnprocessableEntity, `id="until-error" role="alert"`, "!<script>alert", "!36 hours")
 		}
+		b.get(auditPath+"?from=soon&until=later").want(t, http.StatusUnprocessableEntity, `id="from-error"`, `id="until-error"`)
 		b.get(auditPath+"?from=2026-11-21&until=2026-11-20").want(t, http.StatusUnprocessableEntity,
 			`value="2026-11-20" max="9999-12-31" aria-describedby="until-error" aria-invalid="true"`, `id="until-error" role="alert">The last day is before the first.`,
 			`value="2026-11-21"`, "!Enter actors and targets", "!36 hours")

@@ -73,7 +73,11 @@ func faultsOf(v *visit, err error) faults {
 		field, _ := refusal.Extensions["field"].(string)
 		rule, _ := refusal.Extensions["rule"].(string)
 		text := "wrong." + field + "." + rule
-		if !v.locale.has(text) {
+		switch {
+		case v.locale.has(text):
+		case rule == "oneof":
+			text = "wrong.choice"
+		default:
 			text = "wrong.other"
 		}
 		if _, known := found[field]; !known {

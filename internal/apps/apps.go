@@ -101,15 +101,10 @@ type NewApp struct {
 }
 
 // Create creates an app and returns it with its secret, which cannot be retrieved again. It returns
-// INVALID_ARGUMENT if in is not valid.
+// INVALID_ARGUMENT for each field of in that is not valid.
 func (s *Service) Create(ctx context.Context, in NewApp, by models.Actor) (*models.App, string, error) {
-	if err := validate.Name(in.Name); err != nil {
-		return nil, "", err
-	}
-	if err := checkEnvironment(in.Environment); err != nil {
-		return nil, "", err
-	}
-	if err := checkEdition(in.Edition); err != nil {
+	err := errors.Join(validate.Name(in.Name), checkEnvironment(in.Environment), checkEdition(in.Edition))
+	if err != nil {
 		return nil, "", err
 	}
 	secret, hash := newSecret()
@@ -130,7 +125,7 @@ func (s *Service) Create(ctx context.Context, in NewApp, by models.Actor) (*mode
 		return nil, "", lacking[0]
 	}
 	shown := s.showing(app, secret)
-	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
 		app.ID = 0
 		if err := tx.Create(app).Error; err != nil {
 			return err
