@@ -79,7 +79,15 @@ func TestDeleteApp(t *testing.T) {
 	dora.get(overviewPath(s.dev)).want(t, http.StatusNotFound)
 	dora.get(Root).want(t, http.StatusOK, "!demo")
 	admin.get(Root).want(t, http.StatusOK, "live", "!demo")
-	admin.get(auditPath).want(t, http.StatusOK, "Deleted the app", "<bdi>"+s.dev.Key+"</bdi>")
+	// The audit still names the app, in all of its entries, and says that it is deleted.
+	gone := "<bdi>" + s.dev.Key + `</bdi> <span class="muted"><bdi>demo</bdi></span> <span class="badge">deleted</span>`
+	admin.get(auditPath+"?action=app.disable").want(t, http.StatusOK, gone, "<bdi>live</bdi></span></span>")
+	admin.get(auditPath+"?action=app.delete").want(t, http.StatusOK, "Deleted the app", gone)
+	for _, row := range admin.post(auditPath+".csv", url.Values{"action": {"app.delete"}}).table(t)[1:] {
+		if row[1] != s.dev.Key {
+			t.Errorf("the export has no key: %q", row)
+		}
+	}
 	if s.there(s.dev, "ann") {
 		t.Error("a user is left")
 	}

@@ -108,14 +108,15 @@ func (auditPage) Path() string { return auditPath }
 // auditRow is an audit entry on a page.
 type auditRow struct {
 	*models.AuditEntry
-	// AppName is "" if the entry concerns no app.
-	AppName string
+	// AppName is "" if the entry concerns no app. AppDeleted is true if the app was deleted.
+	AppName    string
+	AppDeleted bool
 	// TargetPath is the page of the entry's user or webhook endpoint, or "" if its target is neither.
 	TargetPath string
 	// CertificatePath is the certificate of the erasure of a user, or "" for other entries.
 	CertificatePath string
-	// GrantApps are the names of the apps that an operator's new role is for, or their keys if they
-	// no longer exist. It is empty if the role is for all apps, and for other entries.
+	// GrantApps are the names of the apps that an operator's new role is for, or their keys if their
+	// names are unknown. It is empty if the role is for all apps, and for other entries.
 	GrantApps []string
 }
 
@@ -148,7 +149,11 @@ func (c *console) showAudit(v *visit) error {
 			shown.Head = head.String()
 		}
 	}
-	shown.Entries = auditRows(shown.Apps, found.Nodes())
+	list, err := c.withDeleted(v, shown.Apps, found.Nodes())
+	if err != nil {
+		return err
+	}
+	shown.Entries = auditRows(list, found.Nodes())
 	shown.pager = pagerBothWays(v, request, found.PageInfo())
 	return c.show(v, "audit", shown)
 }
@@ -262,7 +267,10 @@ func auditRows(list []*models.App, entries []*models.AuditEntry) []auditRow {
 			if e.AppID == nil || app.ID != *e.AppID {
 				continue
 			}
-			rows[i].AppName = app.Name
+			rows[i].AppName, rows[i].AppDeleted = app.Name, app.Deleting()
+			if rows[i].AppDeleted {
+				continue // its pages no longer exist
+			}
 			if audit.IsErasure(e) {
 				rows[i].CertificatePath = certificatePath(app, e.ID)
 			}
@@ -277,13 +285,49 @@ func auditRows(list []*models.App, entries []*models.AuditEntry) []auditRow {
 	return rows
 }
 
-// grantApps returns the value of auditRow.GrantApps.
-func grantApps(list []*models.App, e *models.AuditEntry) []string {
+// withDeleted returns the list of apps with those that entries are about and that were deleted, as far
+// as the audit has their deletion.
+func (c *console) withDeleted(v *visit, list []*models.App, entries []*models.AuditEntry) ([]*models.App, error) {
+	known := func(is func(*models.App) bool) bool { return slices.ContainsFunc(list, is) }
+	var ids []int64
+	var keys []string
+	for _, e := range entries {
+		if e.AppID != nil && !known(func(app *models.App) bool { return app.ID == *e.AppID }) {
+			ids = append(ids, *e.AppID)
+		}
+		for _, key := range grantKeys(e) {
+			if !known(func(app *models.App) bool { return app.Key == key }) {
+				keys = append(keys, key)
+			}
+		}
+	}
+	if len(ids)+len(keys) == 0 {
+		return list, nil
+	}
+	deletions, err := c.Audit.AppDeletions(v.r.Context(), ids, keys)
+	if err != nil {
+		return nil, err
+	}
+	all := slices.Clone(list)
+	for _, e := range deletions {
+		name := detailFields(e.Detail, "name", "environment")["name"]
+		all = append(all, &models.App{ID: *e.AppID, Key: e.Target, Name: name, DeletingAt: e.At})
+	}
+	return all, nil
+}
+
+// grantKeys returns the keys of the apps that an operator's new role is for, or nil for other entries.
+func grantKeys(e *models.AuditEntry) []string {
 	role, keys, found := strings.Cut(e.Detail, " apps=")
 	if !found || !strings.HasPrefix(role, "role=") {
 		return nil
 	}
-	names := strings.Split(keys, ",")
+	return strings.Split(keys, ",")
+}
+
+// grantApps returns the value of auditRow.GrantApps.
+func grantApps(list []*models.App, e *models.AuditEntry) []string {
+	names := grantKeys(e)
 	for i, key := range names {
 		if at := slices.IndexFunc(list, func(app *models.App) bool { return app.Key == key }); at >= 0 {
 			names[i] = list[at].Name

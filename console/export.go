@@ -193,12 +193,16 @@ func exportAudit(format string) func(*console, *visit) error {
 		if len(shown.Errors) > 0 {
 			return problem{http.StatusBadRequest, "error.invalid"}
 		}
-		keys := map[int64]string{}
-		for _, app := range shown.Apps {
-			keys[app.ID] = app.Key
-		}
 		e := &export{name: c.exportName("audit", ""), format: format, columns: auditColumns}
 		err = c.Audit.Export(v.r.Context(), filter, c.actor(v), func(entries []*models.AuditEntry) error {
+			list, err := c.withDeleted(v, shown.Apps, entries)
+			if err != nil {
+				return err
+			}
+			keys := map[int64]string{}
+			for _, app := range list {
+				keys[app.ID] = app.Key
+			}
 			rows := make([][]string, len(entries))
 			for i, entry := range entries {
 				rows[i] = []string{entry.At.String(), "", entry.Actor, entry.Action, entry.Target, entry.Detail, entry.Address, entry.ActorKey}

@@ -185,6 +185,22 @@ func lowerASCII(text string) string {
 	}, text)
 }
 
+// AppDeletions returns the entries about the deletion of the apps with these apps.id or keys. There is
+// none of an app that exists, or was deleted before the audit's retention.
+func (l *Log) AppDeletions(ctx context.Context, ids []int64, keys []string) ([]*models.AuditEntry, error) {
+	var entries []*models.AuditEntry
+	err := l.appDeletions(ctx, ids, keys).Find(&entries).Error
+	if err != nil {
+		return nil, fmt.Errorf("reading deletions of apps: %w", err)
+	}
+	return entries, nil
+}
+
+func (l *Log) appDeletions(ctx context.Context, ids []int64, keys []string) *gorm.DB {
+	return l.db.Read(ctx).Model(&models.AuditEntry{}).Table(l.db.Using("audit_entries", "audit_entries_action")).
+		Where("action = ? AND (app_id IN ? OR target IN ?)", ActionAppDelete, ids, keys)
+}
+
 // revokedMost is the maximum number of users that RevokedSince returns.
 const revokedMost = 1000
 

@@ -172,6 +172,11 @@ func TestList_Plans(t *testing.T) {
 				}
 			}
 		}
+		deletions := l.appDeletions(t.Context(), []int64{1}, []string{"key"}).Session(&gorm.Session{DryRun: true}).Find(&[]*models.AuditEntry{}).Statement
+		plan := testenv.Explain(t, l.db, testenv.Statement{SQL: deletions.SQL.String(), Vars: deletions.Vars})
+		if len(plan) != 1 || plan[0].Index != "audit_entries_action" || plan[0].Scans {
+			t.Errorf("deletions: %s%s", deletions.SQL.String(), plan)
+		}
 	})
 }
 
