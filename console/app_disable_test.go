@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"testing"
 
+	"rollcall/internal/apps"
 	"rollcall/models"
 )
 
@@ -57,6 +58,11 @@ func TestDeleteApp(t *testing.T) {
 	disable(s.dev)
 	disable(s.prod)
 	admin.get(appPath(s.prod)+"/delete").want(t, http.StatusOK, "This is a production app with users", "!Type the name")
+
+	empty, _, err := s.apps.Create(t.Context(), apps.NewApp{Name: "empty", Environment: models.EnvironmentProduction, Edition: models.EditionStandard}, setup)
+	s.check(err)
+	disable(empty)
+	admin.get(appPath(empty)+"/delete").want(t, http.StatusOK, "<p>The app has no users.</p>", "!0 users")
 
 	form := dora.get(path).form()
 	form.Set("name", "live")

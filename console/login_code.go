@@ -38,14 +38,28 @@ func (c *console) showLoginCode(v *visit) error {
 	if v.operator != nil {
 		return v.redirect(next)
 	}
+	return c.renderLoginCode(v, http.StatusOK, loginCodePage{Next: next})
+}
+
+// renderLoginCode responds with the page for the login that the browser continues. It offers a passkey
+// only to an operator that has one.
+func (c *console) renderLoginCode(v *visit, status int, p loginCodePage) error {
 	operator, err := c.Operators.PendingLogin(v.r.Context(), c.cookie(v.r, pendingCookie))
 	if fault.CodeOf(err) == fault.Unauthenticated {
-		return c.loginExpired(v, next)
+		return c.loginExpired(v, p.Next)
 	}
 	if err != nil {
 		return err
 	}
-	return c.show(v, "login_code", loginCodePage{Path: loginCodePath, Next: next, Name: operator.Name, Passkey: c.passkeyLogin(v)})
+	factors, err := c.Operators.Factors(v.r.Context(), operator)
+	if err != nil {
+		return err
+	}
+	p.Path, p.Name = loginCodePath, operator.Name
+	if len(factors.Passkeys) > 0 {
+		p.Passkey = c.passkeyLogin(v)
+	}
+	return c.render(v, status, "login_code", p)
 }
 
 // loginCode finishes a login with a code.
@@ -53,7 +67,7 @@ func (c *console) loginCode(v *visit) error {
 	if err := v.r.ParseForm(); err != nil {
 		return problem{http.StatusBadRequest, "error.invalid"}
 	}
-	p := loginCodePage{Path: loginCodePath, Next: localPath(v.r.PostForm.Get("next")), Name: v.r.PostForm.Get("name"), Passkey: c.passkeyLogin(v)}
+	p := loginCodePage{Next: localPath(v.r.PostForm.Get("next"))}
 	login, err := c.Operators.FinishLogin(v.r.Context(), operators.FactorRequest{
 		Pending: c.cookie(v.r, pendingCookie), Code: v.r.PostForm.Get("code"),
 		Address: c.ClientAddress(v.r), UserAgent: v.r.UserAgent(), Device: c.cookie(v.r, deviceCookie),
@@ -72,10 +86,10 @@ func (c *console) loginCode(v *visit) error {
 		return c.loginExpired(v, p.Next)
 	case refusal.Code == fault.InvalidArgument:
 		p.Wrong = true
-		return c.render(v, http.StatusUnprocessableEntity, "login_code", p)
+		return c.renderLoginCode(v, http.StatusUnprocessableEntity, p)
 	case refusal.Code == fault.RateLimited:
 		p.WaitSeconds = retryAfter(v, refusal)
-		return c.render(v, http.StatusTooManyRequests, "login_code", p)
+		return c.renderLoginCode(v, http.StatusTooManyRequests, p)
 	}
 	return err
 }

@@ -149,6 +149,14 @@ func TestPasskeys_OfferedWhereBrowsersHaveThem(t *testing.T) {
 	b.get("/console/login").want(t, http.StatusOK, offered, "passkey.js", `action="/console/login/passkey"`)
 	b.post(passkeyLoginPath, url.Values{"passkey": {"{}"}, "next": {operatorsPath}}).
 		want(t, http.StatusUnauthorized, "The passkey was not accepted", offered, `name="next" value="`+operatorsPath+`"`)
+	// The second page of a login offers one only to an operator that has one.
+	s.enrol("viewer")
+	b.login("viewer", password)
+	b.get(loginCodePath).want(t, http.StatusOK, "authenticator", "!"+offered, "!passkey.js")
+	b.loginCode("123").want(t, http.StatusUnprocessableEntity, "The code is wrong", `value="viewer"`, "!"+offered)
+	s.addPasskey("viewer")
+	b.get(loginCodePath).want(t, http.StatusOK, offered, "passkey.js")
+	b.loginCode("123").want(t, http.StatusUnprocessableEntity, offered)
 }
 
 func TestPasskeys_OfAnAccount(t *testing.T) {
