@@ -222,9 +222,14 @@ describe('clients during an outage of Redis or MariaDB', { skip: mariadb.skip },
         for (let polls = 0; polls < 2; polls++) await page.waitForResponse('**/console/now');
         assert.equal(await page.locator('#away [data-same]').count(), 1);
       };
+      // The table of the health cannot be polled, and must not show the database as running.
+      const hidesHealth = async (page) => {
+        await page.getByText('Unknown until the database responds.').waitFor();
+        await page.locator('#node').waitFor({ state: 'hidden' });
+      };
       for (const { what, begin, end, then } of [
         { what: 'Redis', then: () => staysOn(pages[0]), begin: () => redis.stop(), end: () => redis.run() },
-        { what: 'The database', begin: () => gate.close(), end: () => gate.reopen() },
+        { what: 'The database', then: () => hidesHealth(pages[1]), begin: () => gate.close(), end: () => gate.reopen() },
       ]) {
         const notice = (page) => page.getByRole('status').filter({ hasText: `${what} does not respond` });
         try {
