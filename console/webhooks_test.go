@@ -366,11 +366,11 @@ func TestWebhooks_Health(t *testing.T) {
 			e.ID, begins, succeeded, failed))
 	}
 	hour(3*time.Hour, 19_998, 0)
-	viewer.get(path).want(t, http.StatusOK, "100 % of 19,998 attempts", `<rect class="good" x="160"`)
+	viewer.get(path).want(t, http.StatusOK, "100% of 19,998 attempts", `<rect class="good" x="160"`)
 	hour(2*time.Hour, 0, 1)
 	hour(0, 1, 1)
-	viewer.get(path).want(t, http.StatusOK, "99.9 % of 20,001 attempts", `<rect class="bad" x="168"`, `<rect class="none" x="176"`, `<rect class="some" x="184"`)
-	viewer.get(webhooksPath(s.dev)).want(t, http.StatusOK, ">99.9 %<")
+	viewer.get(path).want(t, http.StatusOK, "99.9% of 20,001 attempts", `<rect class="bad" x="168"`, `<rect class="none" x="176"`, `<rect class="some" x="184"`)
+	viewer.get(webhooksPath(s.dev)).want(t, http.StatusOK, ">99.9%<")
 }
 
 func TestWebhooks_ManyFailed(t *testing.T) {
