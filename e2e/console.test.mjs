@@ -440,6 +440,30 @@ describe('the console in Chromium', () => {
     await operator.leave();
   });
 
+  test('a menu stays in the window, the current tabs in sight, and a printed list on the paper', async () => {
+    const id = 'w'.repeat(64);
+    await app.register(id, 'Wide');
+    await app.send('mutation ($input: BanUsersInput!) { banUsers(input: $input) { results { outcome } } }', { input: { userIds: [id], minutes: 60, reason: 'Advertising' } });
+    const operator = await Operator.arrive(browser, server, { viewport: { width: 810, height: 900 } });
+    const { page } = operator;
+    await operator.login();
+    const root = `/console/apps/${development.key}`;
+    await operator.open(`${root}/users/member-2/activity`);
+    await page.getByText('More actions').click();
+    const menu = await page.locator('.acts .choices').boundingBox();
+    assert.ok(menu.x >= 0 && menu.x + menu.width <= 810, JSON.stringify(menu));
+    await page.setViewportSize({ width: 320, height: 844 });
+    await page.waitForFunction(() => [...document.querySelectorAll('.tabs [aria-current]')].every((tab) => {
+      const { left, right } = tab.getBoundingClientRect();
+      return left >= 0 && right <= innerWidth;
+    }));
+    await page.setViewportSize({ width: 794, height: 1123 }); // A4
+    await operator.open(`${root}/banned`);
+    await page.emulateMedia({ media: 'print' });
+    await operator.fits('the printed list');
+    await operator.leave();
+  });
+
   test('a user of a PRODUCTION app cannot be deleted', async () => {
     const operator = await Operator.arrive(browser, server);
     const { page } = operator;

@@ -44,8 +44,7 @@
   localiseTimes(document);
 
   // On a phone the tabs scroll sideways: scroll to the current one, and again after a rotation.
-  const tab = document.querySelector(".tabs [aria-current]");
-  if (tab) {
+  for (const tab of document.querySelectorAll(".tabs [aria-current]")) {
     new ResizeObserver(([{ target }]) => {
       target.scrollLeft = tab.offsetLeft - (target.clientWidth - tab.offsetWidth) / 2;
     }).observe(tab.parentElement);
