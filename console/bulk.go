@@ -192,9 +192,6 @@ func askMany(a *bulkAction) func(*console, *visit) error {
 // none of them exists any longer, it shows the question again.
 func actOnMany(a *bulkAction) func(*console, *visit) error {
 	return func(c *console, v *visit) error {
-		if err := v.r.ParseForm(); err != nil {
-			return problem{http.StatusBadRequest, "error.invalid"}
-		}
 		p, err := c.bulkPage(v, a, v.r.PostForm)
 		if err != nil {
 			return err

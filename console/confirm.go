@@ -49,9 +49,6 @@ func (c *console) confirm(v *visit, handle func(*console, *visit) error) (confir
 	if c.Operators.Confirmed(v.session) {
 		return true, nil
 	}
-	if err := v.r.ParseForm(); err != nil {
-		return false, problem{http.StatusBadRequest, "error.invalid"}
-	}
 	form := v.r.PostForm
 	if !form.Has(confirmField) {
 		if responded, err := c.rehearse(v, handle); responded || err != nil {

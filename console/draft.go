@@ -127,9 +127,8 @@ func (c *console) keepForm(v *visit) error {
 	if end == nil {
 		return nil
 	}
-	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxGuestForm)
-	if err := v.r.ParseForm(); err != nil {
-		return problem{http.StatusBadRequest, "error.invalid"}
+	if err := readForm(v); err != nil {
+		return err
 	}
 	return c.keepDraft(v, end.OperatorID, draft{Page: v.here(), Action: v.r.URL.RequestURI(), Fields: v.r.PostForm, Ended: true})
 }

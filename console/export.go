@@ -135,9 +135,6 @@ var userColumns = []string{"id", "name", "avatarUrl", "state", "presence", "regi
 func exportUsers(format string) func(*console, *visit) error {
 	return func(c *console, v *visit) error {
 		app := v.app
-		if err := v.r.ParseForm(); err != nil {
-			return problem{http.StatusBadRequest, "error.invalid"}
-		}
 		filter, known := filterOf(v.r.PostForm)
 		if !known {
 			return c.notFound(v)
@@ -183,9 +180,6 @@ var auditColumns = []string{"at", "app", "actor", "action", "target", "detail", 
 // POST for admins and is audited.
 func exportAudit(format string) func(*console, *visit) error {
 	return func(c *console, v *visit) error {
-		if err := v.r.ParseForm(); err != nil {
-			return problem{http.StatusBadRequest, "error.invalid"}
-		}
 		shown, filter, err := c.auditFilter(v, v.r.PostForm)
 		if err != nil {
 			return err

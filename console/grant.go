@@ -2,7 +2,6 @@ package console
 
 import (
 	"errors"
-	"net/http"
 	"slices"
 
 	"rollcall/internal/fault"
@@ -54,9 +53,6 @@ func (c *console) grantForm(v *visit, grant models.Grant) (grantForm, error) {
 
 // readGrant reads the form. The rules check the grant; without a choice of the apps, it is for none.
 func (c *console) readGrant(v *visit) (grantForm, models.Grant, error) {
-	if err := v.r.ParseForm(); err != nil {
-		return grantForm{}, models.Grant{}, problem{http.StatusBadRequest, "error.invalid"}
-	}
 	form := v.r.PostForm
 	scope := form.Get("scope")
 	grant := models.Grant{Role: models.Role(form.Get("role")), AllApps: scope == allApps}

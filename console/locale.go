@@ -153,9 +153,6 @@ func (c *console) localeByTag(tag string) *locale {
 // chooseLanguage stores the language chosen in the footer. If the button has sent the page's form, as
 // withTyped makes it, the page gets back what was typed.
 func (c *console) chooseLanguage(v *visit) error {
-	if err := v.r.ParseForm(); err != nil {
-		return problem{http.StatusBadRequest, "error.invalid"}
-	}
 	form, of := v.r.PostForm, v.r.URL.Query()
 	if l := c.localeByTag(form.Get("language")); l != nil {
 		c.setCookie(v, languageCookie, l.tag, languageAge)

@@ -56,9 +56,6 @@ func (c *console) renderLogin(v *visit, status int, p loginPage) error {
 }
 
 func (c *console) login(v *visit) error {
-	if err := v.r.ParseForm(); err != nil {
-		return problem{http.StatusBadRequest, "error.invalid"}
-	}
 	page := loginPage{Next: localPath(v.r.PostForm.Get("next")), Name: v.r.PostForm.Get("name")}
 	request := operators.LoginRequest{
 		Name: page.Name, Password: v.r.PostForm.Get("password"), Address: c.ClientAddress(v.r), UserAgent: v.r.UserAgent(),

@@ -64,9 +64,6 @@ func (c *console) renderLoginCode(v *visit, status int, p loginCodePage) error {
 
 // loginCode finishes a login with a code.
 func (c *console) loginCode(v *visit) error {
-	if err := v.r.ParseForm(); err != nil {
-		return problem{http.StatusBadRequest, "error.invalid"}
-	}
 	p := loginCodePage{Next: localPath(v.r.PostForm.Get("next"))}
 	login, err := c.Operators.FinishLogin(v.r.Context(), operators.FactorRequest{
 		Pending: c.cookie(v.r, pendingCookie), Code: v.r.PostForm.Get("code"),

@@ -234,7 +234,7 @@ func TestSessionEndsByTime(t *testing.T) {
 func TestBrokenForms(t *testing.T) {
 	s := onSQLite(t)
 	b := s.browser()
-	b.post("/console/login", url.Values{"password": {strings.Repeat("x", 100<<10)}}).want(t, http.StatusBadRequest)
+	b.post("/console/login", url.Values{"password": {strings.Repeat("x", 100<<10)}}).want(t, http.StatusRequestEntityTooLarge)
 	b.post("/console/login", nil).want(t, http.StatusUnauthorized)
 }
 
@@ -257,5 +257,5 @@ func TestGuestForms_Bounded(t *testing.T) {
 		return b.post("/console/login", url.Values{"name": {"admin"}, "password": {password}})
 	}
 	login(strings.Repeat("\U0001F600", 4*operators.MaxPasswordLength)).want(t, http.StatusUnauthorized)
-	login(strings.Repeat("x", maxGuestForm)).want(t, http.StatusBadRequest)
+	login(strings.Repeat("x", maxGuestForm)).want(t, http.StatusRequestEntityTooLarge)
 }

@@ -163,6 +163,9 @@ func (c *console) serve(rt route, r *http.Request, l *limit) {
 	if err == nil {
 		err = c.findApp(v, rt)
 	}
+	if err == nil {
+		err = readForm(v)
+	}
 	if err == nil && rt.access.confirm {
 		var may bool
 		if may, err = c.confirm(v, rt.handle); err == nil && !may {
@@ -180,9 +183,6 @@ func (c *console) serve(rt route, r *http.Request, l *limit) {
 		toLogin(v, rt.access)
 		return
 	case err == nil:
-		if v.operator == nil {
-			v.r.Body = http.MaxBytesReader(l, v.r.Body, maxGuestForm)
-		}
 		err = c.once(v, func() error {
 			v.r = v.r.WithContext(l.commits.Context(v.r.Context()))
 			return rt.handle(c, v)
@@ -191,6 +191,25 @@ func (c *console) serve(rt route, r *http.Request, l *limit) {
 	if err != nil {
 		c.fail(v, err)
 	}
+}
+
+// readForm reads the form of a POST. Handlers would find fields missing in one that is too long or
+// malformed.
+func readForm(v *visit) error {
+	if v.r.Method != http.MethodPost {
+		return nil
+	}
+	if v.operator == nil {
+		v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxGuestForm)
+	}
+	err := v.r.ParseForm()
+	if _, long := errors.AsType[*http.MaxBytesError](err); long {
+		return problem{http.StatusRequestEntityTooLarge, "error.too_long"}
+	}
+	if err != nil {
+		return problem{http.StatusBadRequest, "error.invalid"}
+	}
+	return nil
 }
 
 func (c *console) visit(w http.ResponseWriter, r *http.Request) *visit {

@@ -61,7 +61,7 @@ func submissionKey(path string, form url.Values) string {
 // once calls handle for the first submission of a form. For the same one again it responds as for
 // the first.
 func (c *console) once(v *visit, handle func() error) error {
-	if v.r.Method != http.MethodPost || v.session == nil || v.r.ParseForm() != nil {
+	if v.r.Method != http.MethodPost || v.session == nil {
 		return handle()
 	}
 	key := submissionKey(v.r.URL.RequestURI(), v.r.PostForm)

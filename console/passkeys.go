@@ -65,9 +65,6 @@ func (c *console) passkeyLogin(v *visit) passkeyField {
 
 // loginByPasskey begins a session by a passkey, alone or after the password.
 func (c *console) loginByPasskey(v *visit) error {
-	if err := v.r.ParseForm(); err != nil {
-		return problem{http.StatusBadRequest, "error.invalid"}
-	}
 	next := localPath(v.r.PostForm.Get("next"))
 	rp, ok := c.relyingParty(v.r)
 	if !ok {

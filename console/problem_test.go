@@ -115,6 +115,19 @@ func (refusingUsers) Delete(context.Context, *models.App, []string, models.Actor
 	return []*batch.Result{{UserID: "ann", Outcome: models.OutcomeRefused}}, nil
 }
 
+// TestForms_TooLong sends each form with too much text. It is refused as a whole; its handler would have
+// found no fields.
+func TestForms_TooLong(t *testing.T) {
+	s := onSQLite(t)
+	b := s.loggedIn("admin")
+	form := url.Values{"text": {strings.Repeat("x", maxForm)}}
+	for _, rt := range routes {
+		if method, path := s.path(rt); method == http.MethodPost {
+			b.post(path, form).want(t, http.StatusRequestEntityTooLarge, "This form is too long", "!Enter")
+		}
+	}
+}
+
 func TestDeleteUser_ShowsRefusal(t *testing.T) {
 	s := onSQLite(t)
 	s.deps.Users = refusingUsers{s.users}
