@@ -78,7 +78,7 @@ test: deps fresh lint ## everything: deps, fresh, lint, the Go tests, the end-to
 	$(GO) build $(RACE) -o $(BUILD)/ . ./internal/testenv/cmd/withservers
 	$(BUILD)/withservers -- $(MAKE) --no-print-directory go-tests e2e-tests
 	$(MAKE) --no-print-directory client-tests
-	FUZZTIME=$${FUZZTIME:-5s} $(MAKE) --no-print-directory fuzz
+	FUZZTIME=$${FUZZTIME:-3s} $(MAKE) --no-print-directory fuzz
 
 .PHONY: go-tests
 go-tests: # needs no server: each package starts its own where none is named
