@@ -58,14 +58,12 @@ func (c *configShow) Run(s *settings, streams *Streams, sources *sources, parsed
 	if c.JSON {
 		return printJSON(streams.Out, list)
 	}
-	var text strings.Builder
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(output{streams.Out}, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "SETTING\tVALUE\tSOURCE")
 	for _, one := range list {
 		fmt.Fprintf(table, "%s\t%s\t%s\n", one.Name, one.Value, source{one.Source, one.At})
 	}
-	_ = table.Flush() // a strings.Builder does not fail
-	return printText(streams.Out, "%s", text.String())
+	return printed(table.Flush())
 }
 
 // sourceOf returns where the value of the setting is from.

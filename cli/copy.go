@@ -51,14 +51,15 @@ func (c *copyCommand) Run(ctx context.Context, s *settings, streams *Streams) er
 	if c.JSON {
 		return printJSON(streams.Out, list)
 	}
-	var text strings.Builder
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(output{streams.Out}, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "TABLE\tROWS\tDIGEST")
 	for _, t := range list {
 		fmt.Fprintf(table, "%s\t%d\t%s\n", t.Table, t.Rows, t.Digest)
 	}
-	_ = table.Flush() // a strings.Builder does not fail
-	return printText(streams.Out, "%s%d rows of %d tables were copied and compared, from %s to %s\n", text.String(), rows, len(list), from, to)
+	if err := table.Flush(); err != nil {
+		return printed(err)
+	}
+	return printText(streams.Out, "%d rows of %d tables were copied and compared, from %s to %s\n", rows, len(list), from, to)
 }
 
 // idle opens a database that no server uses, until end is called. name is the argument's.

@@ -61,18 +61,6 @@ func TestTLSSettings(t *testing.T) {
 	}
 }
 
-// copyFile makes the file at to have the content of the other.
-func copyFile(t *testing.T, to, from string) {
-	t.Helper()
-	text, err := os.ReadFile(from)
-	if err == nil {
-		err = os.WriteFile(to, text, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestServe_TLS serves clients by HTTP/2 and WebSockets over TLS, and replaces the certificate while
 // both are connected.
 func TestServe_TLS(t *testing.T) {
@@ -81,8 +69,8 @@ func TestServe_TLS(t *testing.T) {
 	first, second := ca.Issue(t, later, "127.0.0.1"), ca.Issue(t, later, "127.0.0.1")
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	copyFile(t, cert, first.Cert)
-	copyFile(t, key, first.Key)
+	testenv.CopyFile(t, cert, first.Cert)
+	testenv.CopyFile(t, key, first.Key)
 	n := start(t, testenv.SQLiteURL(t), "--tls-cert", cert, "--tls-key", key, "--console-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0")
 	roots := x509.NewCertPool()
 	pem, err := os.ReadFile(ca.File)
@@ -165,8 +153,8 @@ func TestServe_TLS(t *testing.T) {
 		return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
 	}
 	before := served()
-	copyFile(t, cert, second.Cert)
-	copyFile(t, key, second.Key)
+	testenv.CopyFile(t, cert, second.Cert)
+	testenv.CopyFile(t, key, second.Key)
 	for deadline := time.Now().Add(30 * time.Second); served() == before; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("new connections still get the former certificate")

@@ -93,7 +93,7 @@ type DB struct {
 
 	// secretKeys encrypt the secrets in rows.
 	secretKeys atrest.Keys
-	// traced reports whether Trace has been called.
+	// traced is true once Trace has been called.
 	traced bool
 }
 

@@ -163,15 +163,9 @@ func TestRedisAwayAndBackEmpty(t *testing.T) {
 func TestRevokedWhileRedisIsAway(t *testing.T) {
 	t.Parallel() // mostly waits
 	onMySQL(t, func(db *database.DB) {
-		testenv.NeedServer(t)
-		server, err := testenv.StartRedis()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { server.Stop() }()
-		n := newNodesAt(t, db, testenv.Service(), []string{server.URL(), server.URL()}, 6)
-		a, b := n[0], n[1]
-		o := newOutage(t, n)
+		r := newRemoteNodes(t, db, 2, 6)
+		a, b := r.nodes[0], r.nodes[1]
+		o := newOutage(t, r.nodes)
 		app := new(recorder)
 		a.WatchApp(a.app.ID, app)
 		links := make(map[int]*link)
@@ -186,13 +180,11 @@ func TestRevokedWhileRedisIsAway(t *testing.T) {
 			node.bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: a.row(user), Reason: reason})
 		}
 		anHour := models.TimeOf(a.clock.Now().Add(time.Hour))
-		server.Stop()
+		r.server.Stop()
 		revoke(a, 2, "banned_until", anHour, bus.ReasonBanned)
 		revoke(a, 3, "deactivated_at", 1, bus.ReasonDeactivated)
 		revoke(b, 4, "deactivated_at", 1, bus.ReasonDeactivated)
-		if server, err = testenv.StartRedisOn(server.Port()); err != nil {
-			t.Fatal(err)
-		}
+		r.back(t)
 		o.told(2, models.PresenceOffline)
 		o.told(3, models.PresenceUnlogined)
 		o.told(4, models.PresenceUnlogined)
@@ -206,7 +198,7 @@ func TestRevokedWhileRedisIsAway(t *testing.T) {
 			statuses := app.statuses()[a.users[3].ID]
 			return len(statuses) > 0 && statuses[len(statuses)-1].Presence == models.PresenceUnlogined
 		}, "the app's watcher to receive u3's end; it received %s", app)
-		for i := range n {
+		for i := range r.nodes {
 			for _, user := range []int{2, 3, 4} {
 				if got := len(o.seen[i].statuses()[a.users[user].ID]); got != 2 {
 					t.Errorf("node %d delivered %d changes of u%d, want 2: %s", i, got, user, o.seen[i])

@@ -103,15 +103,9 @@ func TestRevoked_ByNodeWithoutLink(t *testing.T) {
 func TestSignedOut_WhileRedisIsAway(t *testing.T) {
 	t.Parallel() // mostly waits
 	onMySQL(t, func(db *database.DB) {
-		testenv.NeedServer(t)
-		server, err := testenv.StartRedis()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { server.Stop() }()
-		n := newNodesAt(t, db, testenv.Service(), []string{server.URL(), server.URL()}, 5)
-		a, b := n[0], n[1]
-		o := newOutage(t, n)
+		r := newRemoteNodes(t, db, 2, 5)
+		a, b := r.nodes[0], r.nodes[1]
+		o := newOutage(t, r.nodes)
 		links := make([]*link, 5)
 		devices := make([]*status.Device, 5)
 		for i, node := range []*world{a, b, a, b} {
@@ -119,7 +113,7 @@ func TestSignedOut_WhileRedisIsAway(t *testing.T) {
 		}
 		o.told(2, models.PresenceOnline)
 		o.told(3, models.PresenceOnline)
-		server.Stop()
+		r.server.Stop()
 		began := time.Now()
 		b.signOut(2)
 		b.signOut(3)
@@ -134,9 +128,7 @@ func TestSignedOut_WhileRedisIsAway(t *testing.T) {
 		}
 		links[1].want(t)
 		links[4].want(t)
-		if server, err = testenv.StartRedisOn(server.Port()); err != nil {
-			t.Fatal(err)
-		}
+		r.back(t)
 		o.told(2, models.PresenceOffline)
 		o.told(3, models.PresenceOffline)
 		devices[2].Gone()

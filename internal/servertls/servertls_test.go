@@ -18,18 +18,6 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// replace makes the file at to have the content of the other.
-func replace(t *testing.T, to, from string) {
-	t.Helper()
-	text, err := os.ReadFile(from)
-	if err == nil {
-		err = os.WriteFile(to, text, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // serial returns the serial number of the certificate that is served to new connections.
 func serial(t *testing.T, s *servertls.Source) string {
 	t.Helper()
@@ -63,8 +51,8 @@ func TestRun_FollowsTheFiles(t *testing.T) {
 		first, second := ca.Issue(t, start.Add(12*time.Hour)), ca.Issue(t, start.Add(18*time.Hour))
 		dir := t.TempDir()
 		files := clienttls.Files{Cert: filepath.Join(dir, "cert"), Key: filepath.Join(dir, "key"), Setting: "ROLLCALL_TLS_"}
-		replace(t, files.Cert, first.Cert)
-		replace(t, files.Key, first.Key)
+		testenv.CopyFile(t, files.Cert, first.Cert)
+		testenv.CopyFile(t, files.Key, first.Key)
 		var log testenv.Log
 		s, err := servertls.Open(files, slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil {
@@ -83,16 +71,16 @@ func TestRun_FollowsTheFiles(t *testing.T) {
 			logs    string
 		}{
 			{"nothing", func() {}, false, 12 * time.Hour, "", ""},
-			{"the certificate alone", func() { replace(t, files.Cert, second.Cert) }, false, 12 * time.Hour, "does not match", "level=ERROR"},
+			{"the certificate alone", func() { testenv.CopyFile(t, files.Cert, second.Cert) }, false, 12 * time.Hour, "does not match", "level=ERROR"},
 			{"a time later", func() { time.Sleep(time.Minute) }, false, 12 * time.Hour, "still", ""},
 			{"no key", func() { _ = os.Remove(files.Key) }, false, 12 * time.Hour, "ROLLCALL_TLS_KEY cannot be read", "level=ERROR"},
-			{"the key too", func() { replace(t, files.Key, second.Key) }, true, 18 * time.Hour, "", "renewed=true"},
-			{"no certificate", func() { replace(t, files.Cert, second.Key) }, true, 18 * time.Hour, "no certificate in PEM form", "level=ERROR"},
-			{"the same again", func() { replace(t, files.Cert, second.Cert) }, true, 18 * time.Hour, "", "renewed=false"},
+			{"the key too", func() { testenv.CopyFile(t, files.Key, second.Key) }, true, 18 * time.Hour, "", "renewed=true"},
+			{"no certificate", func() { testenv.CopyFile(t, files.Cert, second.Key) }, true, 18 * time.Hour, "no certificate in PEM form", "level=ERROR"},
+			{"the same again", func() { testenv.CopyFile(t, files.Cert, second.Cert) }, true, 18 * time.Hour, "", "renewed=false"},
 			{"an older pair that has expired", func() {
 				time.Sleep(13 * time.Hour)
-				replace(t, files.Cert, first.Cert)
-				replace(t, files.Key, first.Key)
+				testenv.CopyFile(t, files.Cert, first.Cert)
+				testenv.CopyFile(t, files.Key, first.Key)
 			}, true, 18 * time.Hour, "expired on", "level=ERROR"},
 		} {
 			before := len(log.String())

@@ -29,6 +29,18 @@ type Authority struct {
 // Pair names the PEM files of a certificate and its private key.
 type Pair struct{ Cert, Key string }
 
+// CopyFile makes the file at to have the content of the other, as a renewal of a certificate does.
+func CopyFile(tb testing.TB, to, from string) {
+	tb.Helper()
+	text, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, text, 0o600)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
 // NewAuthority returns a CA whose certificate is valid until that time.
 func NewAuthority(tb testing.TB, until time.Time) *Authority {
 	tb.Helper()
