@@ -125,12 +125,14 @@ func TestConfig_MistakesNameTheLine(t *testing.T) {
 		{"token-key: [hunter2", ":1: "},
 	} {
 		path := writeConfig(t, c.text)
-		status, out, errs := run(t, "", "serve", "--config", path)
-		if status != exitUsage || !strings.HasPrefix(errs, "rollcall: "+path+":") || !strings.Contains(errs, c.says) || strings.Count(errs, "\n") != 1 || out != "" {
-			t.Errorf("%q: status %d, %s%s; want %q", c.text, status, out, errs, c.says)
-		}
-		if strings.Contains(errs, "hunter2") {
-			t.Errorf("%q: a secret is printed: %s", c.text, errs)
+		for _, command := range [][]string{{"serve"}, {"config", "check"}} {
+			status, out, errs := run(t, "", append(command, "--config", path)...)
+			if status != exitUsage || !strings.HasPrefix(errs, "rollcall: "+path+":") || !strings.Contains(errs, c.says) || strings.Count(errs, "\n") != 1 || out != "" {
+				t.Errorf("%q: %s: status %d, %s%s; want %q", c.text, command, status, out, errs, c.says)
+			}
+			if strings.Contains(errs, "hunter2") {
+				t.Errorf("%q: a secret is printed: %s", c.text, errs)
+			}
 		}
 	}
 	t.Setenv("ROLLCALL_CONFIG", "/no/such/file")

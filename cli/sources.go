@@ -98,19 +98,21 @@ func (s *sources) explain(app *kong.Application, err error) string {
 		return oneLine(wrong)
 	}
 	message := oneLine(err)
+	explained := message
 	for _, node := range append([]*kong.Node{app.Node}, app.Children...) {
 		for _, flag := range node.Flags {
 			rest, found := strings.CutPrefix(message, "--"+flag.Name)
 			if !found || len(flag.Envs) == 0 || strings.IndexAny(rest, " :") != 0 {
 				continue
 			}
+			// Several commands have a flag of that name, and kong has asked for that of one.
 			if from := s.of[flag]; from.kind == fromFile {
 				return from.at + ": " + flag.Name + rest
 			}
-			return flag.Envs[0] + " (--" + flag.Name + ")" + rest
+			explained = flag.Envs[0] + " (--" + flag.Name + ")" + rest
 		}
 	}
-	return message
+	return explained
 }
 
 // load reads the configuration file, once.
