@@ -101,11 +101,43 @@ client-tests: # needs `make deps`; ROLLCALL_BIN as above
 fuzz: ## runs every fuzz target for FUZZTIME=20s, or those that match TARGET=name
 	@GO="$(GO)" scripts/fuzz $(TARGET)
 
+# The packages whose tests use Redis.
+USERS_OF_REDIS := ./internal/redis ./internal/bus ./internal/throttle ./internal/ratelimit ./internal/presence/... ./node
+
 # Galera needs the Debian packages galera-4, rsync and lsof, which `make deps` does not install.
 .PHONY: test-engines
 test-engines: ## the tests on engines that `make test` lacks: a Galera cluster of three members, failovers of Redis under load
 	ROLLCALL_TEST_ENGINES=1 $(GO) test -timeout 10m -p 1 -run '^TestGalera' -count=1 -v ./cli ./internal/database
 	ROLLCALL_TEST_ENGINES=1 $(GO) test -timeout 10m -run '^TestSentinelFailovers' -count=1 -v ./internal/presence
+
+# The packages whose tests run on other servers than MariaDB. PKG=./internal/users tests one of them.
+RULES := $(addprefix ./internal/,apps audit database figures jobs operators outbox relations subscriptions token users webhooks)
+
+# MySQL and Valkey are unpacked from other suites of Debian; see scripts/engine.
+.PHONY: test-mysql
+test-mysql: ## the tests of the rules and of the database on MySQL, which it fetches first
+	scripts/engine sid mysql-server-core mysqld
+	$(GO) build -trimpath -o $(BUILD)/ ./internal/testenv/cmd/withservers
+	ROLLCALL_TEST_MYSQLD=$(BUILD)/engines/mysqld $(BUILD)/withservers -- \
+		$(GO) test -trimpath -count=1 -timeout 60m -skip '/^sqlite$$' $(or $(PKG),$(RULES) ./node)
+
+.PHONY: test-valkey
+test-valkey: ## the tests of everything that uses Redis on Valkey, which it fetches first
+	scripts/engine trixie valkey-server valkey-server
+	ROLLCALL_TEST_REDIS_SERVER=$(BUILD)/engines/valkey-server \
+		$(GO) test -trimpath -count=1 -timeout 60m -p 1 $(or $(PKG),$(USERS_OF_REDIS))
+
+# TiDB is built from its module, with the release of Go that it is made for.
+TIDB_VERSION := v8.5.6
+
+.PHONY: test-tidb
+test-tidb: ## the tests of the rules and of the database on TiDB, which it builds first
+	cd internal/testenv/tidb && GOTOOLCHAIN=go1.25.8 $(GO) build -trimpath -o $(BUILD)/ \
+		-ldflags='-s -w -X github.com/pingcap/tidb/pkg/parser/mysql.TiDBReleaseVersion=$(TIDB_VERSION)' \
+		github.com/pingcap/tidb/cmd/tidb-server
+	$(GO) build -trimpath -o $(BUILD)/ ./internal/testenv/cmd/withservers
+	ROLLCALL_TEST_TIDB=$(BUILD)/tidb-server $(BUILD)/withservers -- \
+		$(GO) test -trimpath -count=1 -timeout 60m -skip '/^sqlite$$' $(or $(PKG),$(RULES))
 
 .PHONY: release
 release: ## builds the archives, SBOM and checksums of VERSION=1.2.3 into .build/release, reproducibly

@@ -26,12 +26,10 @@ const responseTime = 6 * time.Second
 func throughProxies(t *testing.T) (s *site, db, redis *testenv.Proxy) {
 	t.Helper()
 	testenv.NeedServer(t)
-	address := testenv.MySQLURL(t)
-	socket, name, _ := strings.Cut(strings.TrimPrefix(address, "mysql://root@unix("), ")/")
-	db = testenv.NewProxy(t, socket)
+	url, db := testenv.ProxiedMySQLURL(t)
 	redisURL := testenv.RedisURL(t)
 	redis = testenv.NewProxy(t, strings.TrimPrefix(redisURL, "redis://"))
-	opened := testenv.Open(t, "mysql://root@"+db.Address()+"/"+name)
+	opened := testenv.Open(t, url)
 	client := testenv.OpenRedis(t, "redis://"+redis.Address(), testenv.Service())
 	return newSiteWith(t, opened, client).inTime(), db, redis
 }

@@ -31,15 +31,18 @@ export async function createSQLite() {
   };
 }
 
-/** Such a database on the server of `withservers`; `sql` executes statements in it. */
+/**
+ * Such a database on the server of `withservers`, for the user whose rights end there; `sql` executes
+ * statements in it as root.
+ */
 export async function createMariaDB() {
   const socket = mariadb.match(/unix\((.*)\)/)[1];
-  const name = `e2e_${randomBytes(8).toString('hex')}`;
+  const name = `t_${randomBytes(8).toString('hex')}`;
   const sql = (statement) =>
     run('mariadb', ['--no-defaults', `--socket=${socket}`, '--user=root', '--execute', statement]);
   await sql(`CREATE DATABASE ${name}`);
   return {
-    url: `${mariadb}${name}`,
+    url: `${mariadb.replace('root@', 'tests@')}${name}`,
     sql: (statements) => sql(`USE ${name}; ${statements}`),
     remove: () => sql(`DROP DATABASE ${name}`),
   };

@@ -88,7 +88,11 @@ func TestServers_SilentOne(t *testing.T) {
 	silent, link := testenv.NewProxy(t, socket), testenv.NewProxy(t, socket)
 	silent.Cut()
 	began := time.Now()
-	db := testenv.Open(t, strings.Replace(url, "unix("+socket+")", silent.Address()+","+link.Address(), 1))
+	db, err := database.Open(t.Context(), strings.Replace(url, "unix("+socket+")", silent.Address()+","+link.Address(), 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
 	if err := db.Ping(t.Context()); err != nil {
 		t.Error(err)
 	}

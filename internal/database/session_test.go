@@ -64,6 +64,7 @@ func serverWithOtherDefaults(t *testing.T) string {
 
 // TestSession_OnAServerWithOtherDefaults compares such a server with the usual one.
 func TestSession_OnAServerWithOtherDefaults(t *testing.T) {
+	testenv.NeedMariaDB(t)
 	usual, other := testenv.Open(t, testenv.MySQLURL(t)), testenv.Open(t, serverWithOtherDefaults(t))
 	t.Run("variables", func(t *testing.T) {
 		names := []string{

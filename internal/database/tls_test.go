@@ -136,8 +136,7 @@ func TestOpenWith_TLS(t *testing.T) {
 
 // TestOpenWith_TLS_NeverPlain: a server without TLS is refused.
 func TestOpenWith_TLS_NeverPlain(t *testing.T) {
-	socket, name, _ := strings.Cut(strings.TrimPrefix(testenv.MySQLURL(t), "mysql://root@unix("), ")/")
-	plain := "mysql://root@" + testenv.NewProxy(t, socket).Address() + "/" + name
+	plain, _ := testenv.ProxiedMySQLURL(t)
 	db, err := database.Open(t.Context(), plain+"?tls=true")
 	if err == nil {
 		db.Close()

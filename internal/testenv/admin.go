@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -25,6 +26,23 @@ func adminExec(server, statement string) error {
 	defer cancel()
 	_, err = admin.ExecContext(ctx, statement)
 	return err
+}
+
+// Admin returns root's connections to the server of the run, outside any database. They are closed when
+// the test ends.
+func Admin(tb testing.TB) *sql.DB {
+	tb.Helper()
+	NeedServer(tb)
+	server, err := serverURL()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	admin, err := openAdmin(server)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { admin.Close() })
+	return admin
 }
 
 // openAdmin opens the server that a URL as returned by MariaDB.URL names.

@@ -16,6 +16,10 @@ import (
 	"time"
 )
 
+// GeneralLogVariable is the environment variable that, if not empty, has the absolute path of a file to
+// which the run's MariaDB appends every statement that it receives. See `make test-vitess`.
+const GeneralLogVariable = "ROLLCALL_TEST_GENERAL_LOG"
+
 const (
 	// startTimeout is generous for a loaded machine; a start takes about a second.
 	startTimeout = 2 * time.Minute
@@ -33,8 +37,10 @@ var guardScript string
 
 // MariaDB is a running server with an empty root password, reachable through a
 // socket in a folder of its own.
-type MariaDB struct {
-	dir    string
+type MariaDB struct{ *mysqlServer }
+
+// mysqlServer is a running server that speaks MySQL's protocol.
+type mysqlServer struct {
 	socket string
 	guard  *exec.Cmd
 	leash  io.Closer     // the guard's standard input; closing it ends the server
@@ -48,6 +54,19 @@ type MariaDB struct {
 // tests.
 func StartMariaDB(options ...string) (*MariaDB, error) { return startMariaDB("root", options...) }
 
+// startLogged starts MariaDB with a general log if GeneralLogVariable is set. Servers that a test starts
+// for itself have none: several must not write to one file.
+func startLogged() (*MariaDB, error) {
+	path := os.Getenv(GeneralLogVariable)
+	if path == "" {
+		return StartMariaDB()
+	}
+	if !filepath.IsAbs(path) { // MariaDB would create it in its own folder, which is removed
+		return nil, fmt.Errorf("%s must be an absolute path, but is %q", GeneralLogVariable, path)
+	}
+	return StartMariaDB("--general-log", "--general-log-file="+path)
+}
+
 // startMariaDB is StartMariaDB with the user that runs the server if root runs the tests.
 func startMariaDB(runAs string, options ...string) (*MariaDB, error) {
 	mariadbd, err := lookProgram("mariadbd")
@@ -58,18 +77,19 @@ func startMariaDB(runAs string, options ...string) (*MariaDB, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := tempDir()
+	dir, err := tempDir("rollcall-mariadb-")
 	if err != nil {
 		return nil, fmt.Errorf("making a folder for MariaDB: %w", err)
 	}
-	server, err := start(dir, mariadbd, install, runAs, options)
+	server, err := installMariaDB(dir, mariadbd, install, runAs, options)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting MariaDB: %w", err), os.RemoveAll(dir))
 	}
-	return server, nil
+	return &MariaDB{server}, nil
 }
 
-func start(dir, mariadbd, install, runAs string, options []string) (*MariaDB, error) {
+// installMariaDB makes a new data directory in dir and starts a server on it.
+func installMariaDB(dir, mariadbd, install, runAs string, options []string) (*mysqlServer, error) {
 	common := []string{"--no-defaults", "--datadir=" + filepath.Join(dir, "data")}
 	if os.Geteuid() == 0 {
 		common = append(common, "--user="+runAs) // otherwise the server refuses to run as root
@@ -85,10 +105,8 @@ func start(dir, mariadbd, install, runAs string, options []string) (*MariaDB, er
 		return nil, fmt.Errorf("%s: %w\n%s", install, err, output)
 	}
 
-	server := &MariaDB{dir: dir, socket: filepath.Join(dir, "sock"), exited: make(chan struct{})}
-	args := append([]string{"-c", guardScript, "guard", dir, mariadbd}, common...)
-	args = append(args,
-		"--socket="+server.socket,
+	args := append(common,
+		"--socket="+socketIn(dir),
 		"--pid-file="+filepath.Join(dir, "pid"),
 		"--tmpdir="+dir,
 		"--skip-networking",
@@ -104,14 +122,23 @@ func start(dir, mariadbd, install, runAs string, options []string) (*MariaDB, er
 		"--innodb-file-per-table=0", // creating and dropping tables creates and drops no file
 		"--character-set-server=utf8mb4",
 	)
-	args = append(args, options...)
+	return startOnSocket(dir, mariadbd, append(args, options...))
+}
+
+// socketIn returns the socket of the server in a folder.
+func socketIn(dir string) string { return filepath.Join(dir, "sock") }
+
+// startOnSocket runs a program that listens on the socket in dir, and returns once it accepts
+// connections.
+func startOnSocket(dir, program string, args []string) (*mysqlServer, error) {
+	server := &mysqlServer{socket: socketIn(dir), exited: make(chan struct{})}
 	// A file, because a guard that outlives this process could not write to a pipe.
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	server.guard = exec.Command("/bin/sh", args...)
+	server.guard = exec.Command("/bin/sh", append([]string{"-c", guardScript, "guard", dir, program}, args...)...)
 	server.guard.Stdout, server.guard.Stderr = log, log
 	// A group of its own, so that Ctrl-C on a terminal ends the tests first.
 	server.guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -147,7 +174,7 @@ func giveTo(name, dir string) error {
 }
 
 // ready waits for the first response.
-func (m *MariaDB) ready() error {
+func (m *mysqlServer) ready() error {
 	admin, err := openAdmin(m.URL())
 	if err != nil {
 		return err
@@ -172,13 +199,13 @@ func (m *MariaDB) ready() error {
 
 // URL returns the server's ROLLCALL_DATABASE_URL without the name of a database, which the caller
 // appends.
-func (m *MariaDB) URL() string { return "mysql://root@unix(" + m.socket + ")/" }
+func (m *mysqlServer) URL() string { return "mysql://root@unix(" + m.socket + ")/" }
 
 // Socket returns the path of the server's socket.
-func (m *MariaDB) Socket() string { return m.socket }
+func (m *mysqlServer) Socket() string { return m.socket }
 
 // Exec runs one statement as root, outside any database.
-func (m *MariaDB) Exec(statement string) error { return adminExec(m.URL(), statement) }
+func (m *mysqlServer) Exec(statement string) error { return adminExec(m.URL(), statement) }
 
 // Lock keeps all connections from changing anything, as a backup does, until unlock is called.
 func (m *MariaDB) Lock() (unlock func(), err error) {
@@ -207,7 +234,7 @@ func (m *MariaDB) PlainDatabase() (string, error) {
 }
 
 // Stop ends the server and removes its folder. It may be called more than once.
-func (m *MariaDB) Stop() {
+func (m *mysqlServer) Stop() {
 	m.stop.Do(func() { _ = m.leash.Close() })
 	<-m.exited
 }
@@ -227,8 +254,7 @@ func lookProgram(name string) (string, error) {
 }
 
 // tempDir creates a folder whose path is short enough for a socket in it.
-func tempDir() (string, error) {
-	const pattern = "rollcall-mariadb-"
+func tempDir(pattern string) (string, error) {
 	if len(os.TempDir())+len(pattern)+len("/4294967295/sock") < socketPathMax {
 		return os.MkdirTemp("", pattern)
 	}

@@ -21,9 +21,8 @@ type Statement struct {
 	Vars []any
 }
 
-// Statements returns all statements that db runs during do, in the order in which they end: GORM's
-// and hand-written ones, in transactions and outside, on any goroutine. No other goroutine may use
-// db when do begins or ends, because GORM's callbacks are changed then.
+// Statements returns all statements that db, which Open returned, runs during do, in the order in which
+// they end: GORM's and hand-written ones, in transactions and outside, on any goroutine.
 func Statements(tb testing.TB, db *database.DB, do func()) (list []Statement) {
 	tb.Helper()
 	var mu sync.Mutex
@@ -32,40 +31,11 @@ func Statements(tb testing.TB, db *database.DB, do func()) (list []Statement) {
 		defer mu.Unlock()
 		list = append(list, Statement{sql, slices.Clone(vars)})
 	}
-	callback := func(db *gorm.DB) {
-		if !db.DryRun { // otherwise it is a part of another statement
-			note(db.Statement.SQL.String(), db.Statement.Vars)
-		}
-	}
-	handles := []*gorm.DB{db.Read(context.Background())}
-	err := db.Tx(context.Background(), func(tx *gorm.DB) error {
-		if tx.Callback() != handles[0].Callback() { // SQLite has one for each
-			handles = append(handles[:1], tx)
-		}
-		return nil
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	type processor interface {
-		Register(name string, fn func(*gorm.DB)) error
-		Remove(name string) error
-	}
-	for _, handle := range handles {
-		c := handle.Callback()
-		for _, p := range []processor{c.Create(), c.Query(), c.Update(), c.Delete(), c.Row(), c.Raw()} {
-			if err := p.Register("testenv:note", callback); err != nil {
-				tb.Fatal(err)
-			}
-			defer func() {
-				if err := p.Remove("testenv:note"); err != nil {
-					tb.Error(err)
-				}
-			}()
-		}
-	}
+	defer watcherOf(tb, db).watch(func(s gormStatement) { note(s.SQL, s.Vars) })()
 	defer db.Watch(note)()
 	do()
+	mu.Lock()
+	defer mu.Unlock()
 	return list
 }
 
@@ -107,6 +77,7 @@ var sqliteStep = regexp.MustCompile(`^(SCAN|SEARCH) (\S+)(?: USING .*?(?:INDEX (
 // the rows: fill the tables first, and see Analyse.
 func Explain(tb testing.TB, db *database.DB, s Statement) (p Plan) {
 	tb.Helper()
+	NeedMariaDB(tb) // TiDB's plans have another form
 	explain := "EXPLAIN "
 	if db.Dialect() == database.SQLite {
 		explain = "EXPLAIN QUERY PLAN "
@@ -139,12 +110,17 @@ func Explain(tb testing.TB, db *database.DB, s Statement) (p Plan) {
 // analysed, so plans must be good before and after it.
 func Analyse(tb testing.TB, db *database.DB, tables ...string) {
 	tb.Helper()
-	sql := "ANALYZE TABLE " + strings.Join(tables, ", ")
-	if db.Dialect() == database.SQLite {
-		sql = "ANALYZE" // all of them
+	statements := []string{"ANALYZE"} // all of them
+	if db.Dialect() == database.MySQL {
+		statements = nil
+		for _, table := range tables {
+			statements = append(statements, "ANALYZE TABLE "+table)
+		}
 	}
-	if err := db.Exec(context.Background(), sql); err != nil {
-		tb.Fatal(err)
+	for _, statement := range statements {
+		if err := db.Exec(context.Background(), statement); err != nil {
+			tb.Fatal(err)
+		}
 	}
 }
 
@@ -156,22 +132,31 @@ func RowsRead(tb testing.TB, db *database.DB, s Statement) (n int, ok bool) {
 	if db.Dialect() == database.SQLite {
 		return 0, false
 	}
+	NeedMariaDB(tb)                                                             // TiDB does not count them
 	err := db.Read(context.Background()).Connection(func(conn *gorm.DB) error { // which counts by itself
-		if err := conn.Exec("FLUSH STATUS").Error; err != nil {
+		counted := func() (sum int, err error) {
+			var counters []struct{ Value int }
+			err = conn.Raw("SHOW SESSION STATUS LIKE 'Handler_read%'").Scan(&counters).Error
+			for _, c := range counters {
+				sum += c.Value
+			}
+			return sum, err
+		}
+		first, err := counted()
+		if err != nil {
+			return err
+		}
+		before, err := counted()
+		if err != nil {
 			return err
 		}
 		var rows []map[string]any
 		if err := conn.Raw(s.SQL, s.Vars...).Scan(&rows).Error; err != nil {
 			return err
 		}
-		var counters []struct{ Value int }
-		if err := conn.Raw("SHOW SESSION STATUS LIKE 'Handler_read%'").Scan(&counters).Error; err != nil {
-			return err
-		}
-		for _, c := range counters {
-			n += c.Value
-		}
-		return nil
+		after, err := counted()
+		n = after - before - (before - first) // without what counting reads
+		return err
 	})
 	if err != nil {
 		tb.Fatal(err, s.SQL)

@@ -23,6 +23,10 @@ import (
 // without a database.
 const RedisVariable = "ROLLCALL_TEST_REDIS"
 
+// RedisProgramVariable is the environment variable that has the path of the server that the tests run
+// instead of the installed Redis, such as Valkey's. See `make test-valkey`.
+const RedisProgramVariable = "ROLLCALL_TEST_REDIS_SERVER"
+
 // portAttempts is how many ports are tried: another process may take a free port before the server
 // starts.
 const portAttempts = 5
@@ -72,7 +76,7 @@ func StartRedisOn(port int, args ...string) (*Redis, error) {
 // startRedis starts redis-server with the arguments that args returns for a folder of its own, and
 // returns once responds returns nil.
 func startRedis(port int, args func(dir string) ([]string, error), responds func(context.Context, *Redis) error) (*Redis, error) {
-	program, err := lookProgram("redis-server")
+	program, err := redisProgram()
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +113,13 @@ func startRedis(port int, args func(dir string) ([]string, error), responds func
 		return nil, fmt.Errorf("starting Redis: %w\n%s", err, said)
 	}
 	return server, nil
+}
+
+func redisProgram() (string, error) {
+	if program := os.Getenv(RedisProgramVariable); program != "" {
+		return program, nil
+	}
+	return lookProgram("redis-server")
 }
 
 func freePort() (int, error) {

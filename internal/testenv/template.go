@@ -44,11 +44,11 @@ var migratedFile = sync.OnceValues(func() ([]byte, error) {
 	return os.ReadFile(path)
 })
 
-// mysqlSchema has the statements that make an empty database on MariaDB the same as the first one
-// that this process migrated.
-var mysqlSchema struct {
-	mu         sync.Mutex
-	statements []string
+// mysqlSchemas has the statements that make an empty database the same as the first one that this
+// process migrated, for each release of a server: a test may start one of another kind.
+var mysqlSchemas struct {
+	mu        sync.Mutex
+	byRelease map[string][]string // by VERSION()
 }
 
 // copyMySQL gives an empty database the schema of one that was migrated before. The first time, it
@@ -58,17 +58,29 @@ func copyMySQL(db *database.DB) error {
 	if v, err := db.Version(ctx); err != nil || v.Current != 0 {
 		return err
 	}
-	schema := &mysqlSchema
-	schema.mu.Lock()
-	defer schema.mu.Unlock()
-	if schema.statements == nil {
-		err := db.Migrate(ctx)
-		if err == nil {
-			schema.statements, err = describe(db)
-		}
+	var release string
+	if err := db.Read(ctx).Raw("SELECT VERSION()").Scan(&release).Error; err != nil {
 		return err
 	}
-	for _, statement := range schema.statements {
+	schemas := &mysqlSchemas
+	schemas.mu.Lock()
+	defer schemas.mu.Unlock()
+	statements, described := schemas.byRelease[release]
+	if !described {
+		if err := db.Migrate(ctx); err != nil {
+			return err
+		}
+		statements, err := describe(db)
+		if err != nil {
+			return err
+		}
+		if schemas.byRelease == nil {
+			schemas.byRelease = make(map[string][]string)
+		}
+		schemas.byRelease[release] = statements
+		return nil
+	}
+	for _, statement := range statements {
 		if err := db.Exec(ctx, statement); err != nil {
 			return fmt.Errorf("%s: %w", statement, err)
 		}

@@ -12,8 +12,8 @@ import (
 	"rollcall/internal/database"
 )
 
-// ServerVariable is the environment variable that has the run's MariaDB server, as returned by
-// MariaDB.URL.
+// ServerVariable is the environment variable that has the run's server of MySQL's protocol, as
+// returned by MySQLServer.URL.
 const ServerVariable = "ROLLCALL_TEST_MYSQL"
 
 // SQLiteOnlyVariable is the environment variable that, if not empty, skips the tests that need a
@@ -29,8 +29,8 @@ func NeedServer(tb testing.TB) {
 	}
 }
 
-// Each runs test once for each kind of database, as the subtests "sqlite" and "mariadb", on a new
-// database that is migrated, and closed afterwards.
+// Each runs test once for each kind of database, as the subtests "sqlite" and "mariadb" (or "mysql" or
+// "tidb", see StartMySQLServer), on a new database that is migrated, and closed afterwards.
 func Each(t *testing.T, test func(t *testing.T, db *database.DB)) {
 	t.Helper()
 	EachURL(t, func(t *testing.T, url string) {
@@ -44,7 +44,7 @@ func Each(t *testing.T, test func(t *testing.T, db *database.DB)) {
 func EachURL(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, SQLiteURL(t)) })
-	t.Run("mariadb", func(t *testing.T) { test(t, MySQLURL(t)) })
+	t.Run(engine(), func(t *testing.T) { test(t, MySQLURL(t)) })
 }
 
 // Open opens and migrates the database that url names, and closes it when the test ends. A new
@@ -65,7 +65,7 @@ func Open(tb testing.TB, url string) *database.DB {
 			tb.Errorf("closing %s: %v", db, err)
 		}
 	})
-	countReads(tb, db)
+	watchGORM(tb, db)
 	if db.Dialect() == database.MySQL {
 		if err := copyMySQL(db); err != nil {
 			tb.Fatalf("making the tables of %s: %v", db, err)
@@ -84,8 +84,8 @@ func SQLiteURL(tb testing.TB) string {
 	return "sqlite:" + filepath.Join(tb.TempDir(), "rollcall.db")
 }
 
-// MySQLURL returns a ROLLCALL_DATABASE_URL for a new empty database on a MariaDB server. It is
-// dropped when the test ends.
+// MySQLURL returns a ROLLCALL_DATABASE_URL for a new empty database on the server of the run. It is
+// dropped when the test ends. Its user has no rights outside the tests' databases.
 func MySQLURL(tb testing.TB) string {
 	tb.Helper()
 	NeedServer(tb)
@@ -93,16 +93,25 @@ func MySQLURL(tb testing.TB) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	name := "t_" + strings.ToLower(rand.Text())
+	name := databasePrefix + strings.ToLower(rand.Text())
 	if err := adminExec(server, "CREATE DATABASE "+name); err != nil {
-		tb.Fatalf("making a database on MariaDB: %v", err)
+		tb.Fatalf("making a database on %s: %v", engine(), err)
 	}
 	tb.Cleanup(func() {
 		if err := adminExec(server, "DROP DATABASE "+name); err != nil {
-			tb.Errorf("dropping the test's database on MariaDB: %v", err)
+			tb.Errorf("dropping the test's database on %s: %v", engine(), err)
 		}
 	})
-	return server + name
+	return strings.Replace(server, "//root@", "//"+databaseUser+"@", 1) + name
+}
+
+// ProxiedMySQLURL is MySQLURL through a proxy, by TCP.
+func ProxiedMySQLURL(tb testing.TB) (url string, proxy *Proxy) {
+	tb.Helper()
+	user, rest, _ := strings.Cut(MySQLURL(tb), "@unix(")
+	socket, name, _ := strings.Cut(rest, ")/")
+	proxy = NewProxy(tb, socket)
+	return user + "@" + proxy.Address() + "/" + name, proxy
 }
 
 // Main runs a package's tests from its TestMain, and stops the servers that they may have started.
@@ -121,7 +130,7 @@ func Main(m *testing.M) {
 // own is the server of this process, used if the environment names none.
 var own struct {
 	once   sync.Once
-	server *MariaDB
+	server MySQLServer
 	err    error
 }
 
@@ -129,7 +138,7 @@ func serverURL() (string, error) {
 	if url := os.Getenv(ServerVariable); url != "" {
 		return url, nil
 	}
-	own.once.Do(func() { own.server, own.err = StartMariaDB() })
+	own.once.Do(func() { own.server, own.err = StartMySQLServer() })
 	if own.err != nil {
 		return "", own.err
 	}

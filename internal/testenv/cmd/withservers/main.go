@@ -5,6 +5,9 @@
 // It starts MariaDB and Redis, sets ROLLCALL_TEST_MYSQL and ROLLCALL_TEST_REDIS to their URLs, runs
 // the command, stops the servers and exits with the command's exit status. It forwards SIGINT and
 // SIGTERM to the command and waits for it to end.
+//
+// If ROLLCALL_TEST_TIDB names TiDB's server, it starts that instead of MariaDB. If
+// ROLLCALL_TEST_GENERAL_LOG names a file, MariaDB appends every statement to it.
 package main
 
 import (
@@ -40,7 +43,7 @@ func run(args []string) int {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 
-	server, err := testenv.StartMariaDB()
+	server, err := testenv.StartMySQLServer()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "withservers:", err)
 		return exitNoServer

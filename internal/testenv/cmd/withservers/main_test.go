@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -45,6 +46,19 @@ func TestCommandGetsServerAndGivesItsStatus(t *testing.T) {
 		t.Fatalf("ended with %v, want status 7; it printed %q", err, output)
 	}
 	requireNoFile(t, strings.TrimSpace(string(output)))
+}
+
+func TestGeneralLog_OutlivesServer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "general.log")
+	cmd := withservers(t, "true")
+	cmd.Env = append(cmd.Env, testenv.GeneralLogVariable+"="+path, testenv.TiDBVariable+"=")
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.ReadFile(path)
+	if err != nil || !strings.Contains(string(log), "Connect\troot@localhost") {
+		t.Errorf("the log has no connection: %v\n%s", err, log)
+	}
 }
 
 func TestSignalEndsCommandThenServer(t *testing.T) {
