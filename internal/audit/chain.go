@@ -16,6 +16,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"rollcall/internal/database"
 	"rollcall/internal/outage"
 	"rollcall/models"
 )
@@ -106,6 +107,10 @@ func lockChain(tx *gorm.DB) (*models.AuditChain, error) {
 		if err := lock(); err != nil {
 			return nil, err
 		}
+	}
+	if len(rows) == 0 {
+		// On TiDB, a transaction that has locked no row does not lock one that another has made since.
+		return nil, database.ErrOvertaken
 	}
 	return rows[0], nil
 }

@@ -78,7 +78,7 @@ type snapshot struct {
 func (db *DB) snapshot(ctx context.Context) (*snapshot, error) {
 	var options *sql.TxOptions // SQLite's transactions read one state
 	if db.dialect == MySQL {
-		options = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+		options = &sql.TxOptions{Isolation: sql.LevelRepeatableRead} // TiDB refuses READ ONLY
 	}
 	tx, err := db.pool.BeginTx(ctx, options)
 	if err != nil {

@@ -92,8 +92,8 @@ func TestCopyTo_EveryTable(t *testing.T) {
 	}
 	for _, db := range []*database.DB{two, three} {
 		next := models.User{AppID: 9, ExternalID: "new"}
-		if err := db.Tx(ctx, func(tx *gorm.DB) error { return tx.Create(&next).Error }); err != nil || next.ID != 4 {
-			t.Errorf("%s assigns the key %d, want 4: %v", db, next.ID, err)
+		if err := db.Tx(ctx, func(tx *gorm.DB) error { return tx.Create(&next).Error }); err != nil || next.ID < 4 {
+			t.Errorf("%s assigns the key %d, which it has assigned before: %v", db, next.ID, err)
 		}
 	}
 }

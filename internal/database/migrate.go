@@ -18,12 +18,9 @@ import (
 )
 
 const (
-	// migrationLockName contains the database's name, because the lock belongs to the server. The
-	// name is hashed, because a lock's name has at most 64 characters.
-	migrationLockName = "CONCAT('rollcall.migrate.', MD5(DATABASE()))"
 	// migrationLockWait, in seconds, stays below the time a statement may take.
 	migrationLockWait     = 10
-	migrationLockAttempts = 12
+	migrationLockPatience = 2 * time.Minute
 	// erasedVersion is the first version in which no page of an SQLite file was written by a
 	// release that left deleted data in it.
 	erasedVersion = 6
@@ -215,12 +212,19 @@ func (db *DB) migrationLock(ctx context.Context, pool *sql.DB) (unlock func(), e
 	if err != nil {
 		return nil, fmt.Errorf("cannot reach database %s: %w", db.name, err)
 	}
+	name, err := lockName(ctx, conn, "migrate")
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("reading the name of database %s: %w", db.name, err)
+	}
 	var got sql.NullInt64
-	for range migrationLockAttempts {
-		err = conn.QueryRowContext(ctx, "SELECT GET_LOCK("+migrationLockName+", ?)", migrationLockWait).Scan(&got)
-		if err != nil || got.Int64 == 1 {
+	for deadline := time.Now().Add(migrationLockPatience); ; {
+		err = conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, ?)", name, migrationLockWait).Scan(&got)
+		// On TiDB, a lock that many wait for is a conflict of transactions.
+		if err == nil && got.Int64 == 1 || err != nil && !isConflict(err) || time.Now().After(deadline) {
 			break
 		}
+		time.Sleep(rand.N(migrationPause))
 	}
 	if err == nil && got.Int64 != 1 {
 		err = errors.New("another node still migrates")
@@ -231,7 +235,7 @@ func (db *DB) migrationLock(ctx context.Context, pool *sql.DB) (unlock func(), e
 	}
 	return func() {
 		// Close alone would return the connection, and the lock with it, to the pool.
-		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK("+migrationLockName+")")
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK(?)", name)
 		conn.Close()
 	}, nil
 }

@@ -32,9 +32,6 @@ func (db *DB) NodeLock() (NodeLock, error) {
 	return &sessionLock{name: db.name, pool: pool}, nil
 }
 
-// nodeLockName differs from the name of the migrations' lock; see migrationLockName.
-const nodeLockName = "CONCAT('rollcall.node.', MD5(DATABASE()))"
-
 // NodeLockInterval is how often the process that has the lock must call Take.
 const NodeLockInterval = 3 * time.Second
 
@@ -54,6 +51,7 @@ type sessionLock struct {
 	name    string
 	pool    *sql.DB   // separate from the other pools, which close idle connections
 	session *sql.Conn // nil if there is none or it was lost
+	lock    string    // its name, once there was a session
 }
 
 // Take implements NodeLock. It replaces a session that was lost.
@@ -80,12 +78,15 @@ func (l *sessionLock) take(ctx context.Context) (bool, error) {
 		if _, err := l.session.ExecContext(ctx, "SET SESSION wait_timeout = ?", nodeLockIdle); err != nil {
 			return false, err
 		}
+		if l.lock, err = lockName(ctx, l.session, "node"); err != nil {
+			return false, err
+		}
 	}
 	// Check that the session still has the lock: a proxy may have replaced the connection behind
 	// it.
 	var held sql.NullBool
 	err := l.session.QueryRowContext(ctx,
-		"SELECT IF(IS_USED_LOCK("+nodeLockName+") <=> CONNECTION_ID(), 1, GET_LOCK("+nodeLockName+", 0))").Scan(&held)
+		"SELECT IF(IS_USED_LOCK(?) <=> CONNECTION_ID(), 1, GET_LOCK(?, 0))", l.lock, l.lock).Scan(&held)
 	return held.Bool, err
 }
 
@@ -106,7 +107,7 @@ func (l *sessionLock) Close() error {
 		// The server releases the lock shortly after the session's end.
 		ctx, cancel := context.WithTimeout(context.Background(), nodeLockTimeout)
 		defer cancel()
-		_, _ = l.session.ExecContext(ctx, "DO RELEASE_LOCK("+nodeLockName+")")
+		_, _ = l.session.ExecContext(ctx, "DO RELEASE_LOCK(?)", l.lock)
 	}
 	l.drop()
 	return l.pool.Close()

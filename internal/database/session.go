@@ -18,7 +18,7 @@ import (
 
 // sessionVariables are set on each connection, because the server's defaults may change the meaning
 // of statements. All servers know those outside of comments. Only MariaDB runs what is in /*M! */,
-// and only MySQL and TiDB what is in /*!80000 */.
+// only MySQL and TiDB what is in /*!80000 */, and only TiDB what is in /*T! */.
 var sessionVariables = []string{
 	"NAMES utf8mb4 COLLATE utf8mb4_bin", // a server may ignore the handshake's character set
 	"autocommit = 1",
@@ -29,15 +29,18 @@ var sessionVariables = []string{
 	"sql_big_selects = 1",
 	"sql_safe_updates = 0",
 	"sql_auto_is_null = 0",
-	"max_sort_length = 1024",
-	"foreign_key_checks = 1",
-	"unique_checks = 1",
+	// On TiDB, rows are locked when they are read and not at the commit, and so are keys that must be
+	// unique; and no read returns an earlier state.
+	"/*T! tidb_txn_mode = 'pessimistic', tidb_constraint_check_in_place_pessimistic = 1, " +
+		"tidb_low_resolution_tso = 0, tidb_enable_external_ts_read = 0, tidb_read_staleness = 0, */ max_sort_length = 1024",
+	// MariaDB looks up each value of a long list, and does not join a table of them instead.
+	"/*M! in_predicate_conversion_threshold = 0, */ foreign_key_checks = 1",
+	"/*M! max_statement_time = 0, */ /*!80000 max_execution_time = 0, */ unique_checks = 1",
 	"default_storage_engine = 'InnoDB'", // the CREATE TABLE of goose does not name one
 	// Below statementTimeout and writePatience, so that a transaction whose rows or tables
 	// are locked is run again and then ends with an error that says so.
 	"innodb_lock_wait_timeout = 5",
 	"lock_wait_timeout = 5",
-	"/*M! max_statement_time = 0, */ /*!80000 max_execution_time = 0, */ max_error_count = 64",
 }
 
 // isolation is READ COMMITTED: no gap locks, and each statement of a transaction sees the

@@ -82,6 +82,7 @@ func TestConnector_RenewsAllSessionsOnce(t *testing.T) {
 func TestUndone(t *testing.T) {
 	my := func(number uint16) error { return &mysql.MySQLError{Number: number} }
 	conflict := &mysql.MySQLError{Number: 1105, Message: "tikv restarts txn: Write conflict, retry"}
+	contended := &mysql.MySQLError{Number: 1105, Message: "pessimistic lock retry limit reached"}
 	for _, test := range []struct {
 		err                  error
 		before, commit, dial bool
@@ -91,6 +92,8 @@ func TestUndone(t *testing.T) {
 		{my(8002), true, true, true},
 		{my(9007), true, true, true},
 		{conflict, true, true, true},
+		{contended, true, true, true},
+		{ErrOvertaken, true, true, true},
 		{my(1105), false, false, false},
 		{my(1040), true, true, true},
 		{my(1290), false, false, false},

@@ -29,6 +29,7 @@ const otherDefaults = `SET GLOBAL
 	sql_auto_is_null = 1,
 	max_sort_length = 64,
 	foreign_key_checks = 0,
+	in_predicate_conversion_threshold = 2,
 	unique_checks = 0,
 	default_storage_engine = 'Aria',
 	innodb_lock_wait_timeout = 50,
@@ -71,7 +72,7 @@ func TestSession_OnAServerWithOtherDefaults(t *testing.T) {
 			"autocommit", "completion_type", "sql_mode", "time_zone", "sql_select_limit", "sql_big_selects",
 			"sql_safe_updates", "sql_auto_is_null", "max_sort_length", "foreign_key_checks", "unique_checks",
 			"default_storage_engine", "innodb_lock_wait_timeout", "lock_wait_timeout", "tx_isolation",
-			"wsrep_sync_wait", "max_statement_time",
+			"wsrep_sync_wait", "max_statement_time", "in_predicate_conversion_threshold",
 			"character_set_client", "character_set_connection", "character_set_results", "collation_connection",
 		}
 		for _, name := range names {
@@ -107,6 +108,35 @@ func TestSession_OnAServerWithOtherDefaults(t *testing.T) {
 		}
 	})
 	t.Run("rules", func(t *testing.T) { tryRules(t, other) })
+}
+
+// TestSession_OnTiDBWithOtherDefaults: the variables that only TiDB has.
+func TestSession_OnTiDBWithOtherDefaults(t *testing.T) {
+	server := testenv.TiDB(t)
+	for _, statement := range []string{
+		"SET GLOBAL tidb_txn_mode = 'optimistic', tidb_constraint_check_in_place_pessimistic = 0, " +
+			"tidb_low_resolution_tso = 1, tidb_enable_external_ts_read = 1, tidb_read_staleness = -5, " +
+			"transaction_isolation = 'REPEATABLE-READ', max_execution_time = 1, time_zone = '-11:00'",
+		"CREATE DATABASE rollcall",
+	} {
+		if err := server.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db, err := database.Open(t.Context(), server.URL()+"rollcall")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for name, want := range map[string]string{
+		"tidb_txn_mode": "pessimistic", "tidb_constraint_check_in_place_pessimistic": "1", "tidb_low_resolution_tso": "0",
+		"tidb_enable_external_ts_read": "0", "tidb_read_staleness": "0",
+		"transaction_isolation": "READ-COMMITTED", "max_execution_time": "0", "time_zone": "+00:00",
+	} {
+		if got := variable(t, db, name); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
 }
 
 func variable(t *testing.T, db *database.DB, name string) string {

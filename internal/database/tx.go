@@ -27,6 +27,10 @@ const (
 	pauseMost = 100 * time.Millisecond
 )
 
+// ErrOvertaken is for the function of a transaction that finds that another one has changed the same
+// rows: Tx then runs it again.
+var ErrOvertaken = errors.New("another transaction has changed the same rows")
+
 // errNoTurn is returned for a transaction whose turn did not come in time.
 var errNoTurn = errors.New("the database was busy with other changes for too long")
 
@@ -172,7 +176,7 @@ func (e beginError) Unwrap() error { return e.error }
 // undone reports whether err means that a transaction has certainly changed nothing, and may
 // succeed if it is run again at once.
 func undone(err error) bool {
-	if errors.Is(err, errGroup) || isBusy(err) {
+	if errors.Is(err, errGroup) || errors.Is(err, ErrOvertaken) || isBusy(err) {
 		return true
 	}
 	if my, ok := errors.AsType[*mysql.MySQLError](err); ok {

@@ -35,7 +35,7 @@ func Unavailable(err error) bool {
 		return unavailableSQLite[code]
 	}
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, mysql.ErrNoTLS) ||
-		errors.Is(err, ErrLocked) || errors.Is(err, errNoTurn) || errors.Is(err, errGroup) || isBusy(err)
+		errors.Is(err, ErrLocked) || errors.Is(err, errNoTurn) || errors.Is(err, errGroup) || errors.Is(err, ErrOvertaken) || isBusy(err)
 }
 
 // TimedOut reports whether err means that the server has ended a statement because it took too long.
@@ -122,10 +122,18 @@ func isMySQL(err error, numbers ...uint16) bool {
 	return ok && slices.Contains(numbers, my.Number)
 }
 
-// isWriteConflict reports whether err is a conflict of transactions reported by TiDB's storage,
-// which has no number of its own.
+// isWriteConflict reports whether err is a conflict of transactions on TiDB that has no number of
+// its own: one that its storage reports, or that a statement has met too often.
 func isWriteConflict(err *mysql.MySQLError) bool {
-	return err.Number == 1105 && strings.Contains(strings.ToLower(err.Message), "write conflict")
+	text := strings.ToLower(err.Message)
+	return err.Number == 1105 && (strings.Contains(text, "write conflict") || strings.Contains(text, "lock retry limit reached"))
+}
+
+// isConflict reports whether the server has ended a statement or its transaction because of another
+// transaction.
+func isConflict(err error) bool {
+	my, ok := errors.AsType[*mysql.MySQLError](err)
+	return ok && (isMySQL(my, collided...) || isWriteConflict(my))
 }
 
 // unavailableSQLite has the result codes by which SQLite refuses statements for the moment: another

@@ -162,7 +162,7 @@ func (o *Service) ListSessions(ctx context.Context, operatorID int64) ([]*models
 	var list []*models.OperatorSession
 	err := o.db.Read(ctx).
 		Where("operator_id = ? AND last_seen_at > ? AND created_at > ?", operatorID, now.Add(-SessionIdle), now.Add(-SessionLifetime)).
-		Order("id DESC").Find(&list).Error
+		Order("created_at DESC, id DESC").Find(&list).Error
 	if err != nil {
 		return nil, fmt.Errorf("listing sessions: %w", err)
 	}

@@ -102,9 +102,10 @@ type endpoint struct {
 
 // New returns an Outbox that writes to db.
 func New(db *database.DB) *Outbox {
-	// The row of a feed has no endpoint, and PresenceChanged as its types or none.
-	o := &Outbox{enabled: db.NewQuery("SELECT id, app_id, event_types FROM " +
-		db.Using("webhook_endpoints", "webhook_endpoints_state") + " WHERE state = 'ENABLED' UNION ALL SELECT 0, id, CASE WHEN presence_feed_enabled THEN 'presence.changed' ELSE '' END FROM " +
+	// The row of a feed has no endpoint and no types, because TiDB does not unite the column of types,
+	// which is ASCII, with a text of the statement.
+	o := &Outbox{enabled: db.NewQuery("SELECT id, app_id, event_types, FALSE FROM " +
+		db.Using("webhook_endpoints", "webhook_endpoints_state") + " WHERE state = 'ENABLED' UNION ALL SELECT 0, id, NULL, presence_feed_enabled FROM " +
 		db.Using("apps", "apps_event_feed") + " WHERE event_feed_enabled = TRUE")}
 	const row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	for i := range sizes {
@@ -136,13 +137,14 @@ func (o *Outbox) read() error {
 	readAt := time.Now()
 	found := make(map[int64]audience)
 	var id, app int64
-	var types string
-	err := o.enabled.Each(context.Background(), nil, []any{&id, &app, &types}, func() {
+	var types *string
+	var presence bool
+	err := o.enabled.Each(context.Background(), nil, []any{&id, &app, &types, &presence}, func() {
 		a := found[app]
-		if id == 0 {
-			a.feed, a.presence = true, types == string(PresenceChanged)
+		if types == nil {
+			a.feed, a.presence = true, presence
 		} else {
-			a.endpoints = append(a.endpoints, endpoint{id, ParseTypes(types)})
+			a.endpoints = append(a.endpoints, endpoint{id, ParseTypes(*types)})
 		}
 		found[app] = a
 	})

@@ -68,7 +68,7 @@ func (s *Service) Deliveries(ctx context.Context, app *models.App, f Filter) ([]
 	err = s.db.Read(ctx).Model(&models.Delivery{}).
 		Select("deliveries.*, e.uid, e.type, e.subject, e.occurred_at").
 		Joins("JOIN events e ON e.id = deliveries.event_id").
-		Where("deliveries.id IN ?", ids).Order("deliveries.id DESC").Find(&list).Error
+		Where("deliveries.id IN ?", ids).Order("e.occurred_at DESC, deliveries.id DESC").Find(&list).Error
 	return list, fault.Wrap(err, "listing webhook deliveries")
 }
 

@@ -98,6 +98,10 @@ func lockFeed(tx *gorm.DB, appID int64) (*models.EventFeed, error) {
 			return nil, err
 		}
 	}
+	if len(rows) == 0 {
+		// On TiDB, a transaction that has locked no row does not lock one that another has made since.
+		return nil, database.ErrOvertaken
+	}
 	return rows[0], nil
 }
 
