@@ -3,6 +3,7 @@ package presence
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"rollcall/internal/database"
@@ -61,7 +62,7 @@ func TestSentinelFailover_KeepsDevicesAndChanges(t *testing.T) {
 			if got := text(w.StatusOf(w.row(1))); got != "ONLINE:here" {
 				t.Errorf("u1 is %s", got)
 			}
-			if got := w.redis.Primary(); got != r.Servers[1].Address() {
+			if got := w.redis.Primaries(); len(got) != 1 || got[0] != r.Servers[1].Address() {
 				t.Errorf("the primary is %s", got)
 			}
 		}
@@ -141,7 +142,7 @@ func TestSentinelFailovers_UnderLoad(t *testing.T) {
 				}
 			}
 			for _, w := range n {
-				w.eventually(func() bool { return w.redis.Primary() == r.Primary(nil).Address() }, "the node to use the new primary")
+				w.eventually(func() bool { return slices.Contains(w.redis.Primaries(), r.Primary(nil).Address()) }, "the node to use the new primary")
 			}
 		}
 	})

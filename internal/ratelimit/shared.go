@@ -57,7 +57,7 @@ func (s *Shared) Allow(ctx context.Context, rule Rule, user int64, n int) (wait 
 	}
 	asking, cancel := context.WithTimeout(ctx, sharedTimeout)
 	defer cancel()
-	micros, err := allowScript.Exec(asking, s.redis.Client, []string{s.redis.Key(fmt.Sprintf("rate:%s:%d", rule.Name, user))},
+	micros, err := allowScript.Exec(asking, s.redis.Client, []string{s.redis.SpreadKey(fmt.Sprintf("rate:%s:%d", rule.Name, user))},
 		[]string{strconv.Itoa(rule.Limit), strconv.FormatInt(rule.Window.Microseconds(), 10), strconv.Itoa(n)}).AsInt64()
 	switch {
 	case err == nil:

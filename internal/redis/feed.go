@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -19,6 +21,8 @@ const (
 	// reconnectMost.
 	reconnectFirst = 50 * time.Millisecond
 	reconnectMost  = time.Second
+	// placeChannel is a channel without messages.
+	placeChannel = "place"
 )
 
 // Listener receives the messages of a Feed. One goroutine calls Message and Gap.
@@ -37,7 +41,7 @@ type Listener struct {
 	After  func(channels []string)
 }
 
-// Feed is a connection of its own that receives messages on a changing set of channels. A lost
+// Feed receives messages on a changing set of channels, over a connection for messages only. A lost
 // connection is made again.
 type Feed struct {
 	client   *Client
@@ -61,6 +65,8 @@ type Feed struct {
 	news    chan struct{}
 	// connected means that a connection has subscribed what is wanted.
 	connected bool
+	// leaving are the channels that the connection to a cluster is unsubscribing.
+	leaving map[string]struct{}
 	// broken receives a value if the connection must not be trusted.
 	broken chan struct{}
 }
@@ -168,6 +174,9 @@ func (f *Feed) connect() {
 		if healthy {
 			pause, level = reconnectFirst, slog.LevelWarn
 		}
+		if errors.As(err, new(sharedError)) {
+			level = slog.LevelDebug // another feed reports it
+		}
 		f.log.Log(f.ctx, level, "the connection for messages from Redis is lost; reconnecting", "redis", f.client.String(), "error", err)
 		level = slog.LevelDebug // the same outage continues
 		select {
@@ -181,18 +190,35 @@ func (f *Feed) connect() {
 
 // hear makes a connection and uses it until it fails. healthy reports whether it had worked.
 func (f *Feed) hear(again bool) (healthy bool, err error) {
-	conn, release := f.client.Dedicate()
-	defer release()
-	defer conn.Close()
-	defer f.setConnected(false)
+	have := make(map[string]struct{})
 	subscribed := make(chan bool, 1)
 	defer close(subscribed)
 	if again {
 		f.arrive(arrival{again: subscribed}) // before any message of this connection
 	}
-	lost := conn.SetPubSubHooks(rueidis.PubSubHooks{OnMessage: func(m rueidis.PubSubMessage) {
-		f.arrive(arrival{channel: m.Channel, text: m.Message})
-	}})
+	var moved atomic.Bool
+	s := &seat{
+		message: func(channel, text string) { f.arrive(arrival{channel: channel, text: text}) },
+		ended: func(channel string) {
+			if !f.leaves(channel) {
+				moved.Store(true)
+				signal(f.broken)
+			}
+		},
+	}
+	if err := f.client.sit(f.ctx, s); err != nil {
+		return false, err
+	}
+	conn := s.conn
+	defer func() {
+		if f.ctx.Err() != nil { // the feed is closed, and its channels with the connection
+			s.leave(nil, false)
+			return
+		}
+		_, broken := errors.AsType[connError](err)
+		s.leave(slices.AppendSeq([]string{f.client.Key(placeChannel)}, maps.Keys(have)), broken)
+	}()
+	defer f.setConnected(false)
 	f.mu.Lock()
 	f.changed = f.changed[:0]
 	for channel := range f.wanted {
@@ -203,11 +229,18 @@ func (f *Feed) hear(again bool) (healthy bool, err error) {
 	case <-f.broken: // meant for the previous connection
 	default:
 	}
-	have := make(map[string]struct{})
+	if f.client.clustered {
+		// The first command decides which master of a cluster the connection is made to. This channel has
+		// no messages; unlike a key, it stays at its master while the slot moves.
+		place := f.client.subscribe(conn.B(), []string{f.client.Key(placeChannel)})
+		if err := ofConn(conn.Do(f.ctx, place).Error()); err != nil {
+			return healthy, err
+		}
+	}
 	check := time.NewTicker(watchInterval)
 	defer check.Stop()
 	for first := true; ; first = false {
-		if err := f.tell(conn, have); err != nil {
+		if err := f.tell(conn, have, &moved); err != nil {
 			return healthy, err
 		}
 		if first {
@@ -218,12 +251,15 @@ func (f *Feed) hear(again bool) (healthy bool, err error) {
 		select {
 		case <-f.wake:
 		case <-check.C:
-			if err := f.client.writable(f.ctx, conn); f.client.locator.strays(err) {
-				return healthy, fmt.Errorf("the connection leads to a replica: %w", err)
+			if err := f.client.writable(f.ctx, conn); f.client.servers.strays(f.ctx, f.client, err) {
+				return healthy, fmt.Errorf("the connection leads to another server: %w", err)
 			}
-		case err := <-lost:
+		case err := <-s.lost:
 			return healthy, err
 		case <-f.broken:
+			if moved.Load() {
+				return healthy, errSlotMoved
+			}
 			return healthy, errors.New("reading what was missed failed")
 		case <-f.ctx.Done():
 			return healthy, f.ctx.Err()
@@ -231,8 +267,21 @@ func (f *Feed) hear(again bool) (healthy bool, err error) {
 	}
 }
 
-// tell changes the connection's channels, have, to the wanted ones.
-func (f *Feed) tell(conn rueidis.DedicatedClient, have map[string]struct{}) error {
+// errSlotMoved ends a connection whose server has ceased to have the channels.
+var errSlotMoved = errors.New("the channels have moved to another master of the Redis Cluster")
+
+// leaves reports whether the connection is unsubscribing the channel. A server unsubscribes a channel
+// by itself when another master of the cluster takes over its slot.
+func (f *Feed) leaves(channel string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, leaves := f.leaving[channel]
+	return leaves
+}
+
+// tell changes the connection's channels, have, to the wanted ones. moved becomes true if the server
+// has unsubscribed any by itself.
+func (f *Feed) tell(conn rueidis.DedicatedClient, have map[string]struct{}, moved *atomic.Bool) error {
 	var asked, more, less []string
 	f.mu.Lock()
 	for _, channel := range f.changed {
@@ -252,11 +301,21 @@ func (f *Feed) tell(conn rueidis.DedicatedClient, have map[string]struct{}) erro
 		}
 	}
 	f.changed = nil
+	if f.client.clustered {
+		f.leaving = make(map[string]struct{}, len(less))
+		for _, channel := range less {
+			f.leaving[channel] = struct{}{}
+		}
+	}
 	settling, catching := f.settling, f.catching
 	f.settling, f.catching = nil, nil
 	f.mu.Unlock()
 
-	if err := f.send(conn, asked, more, less); err != nil {
+	err := f.send(conn, asked, more, less)
+	if err == nil && moved.Load() {
+		err = errSlotMoved
+	}
+	if err != nil {
 		f.mu.Lock()
 		f.settling = append(settling, f.settling...)
 		f.mu.Unlock()
@@ -284,23 +343,53 @@ func (f *Feed) send(conn rueidis.DedicatedClient, asked, more, less []string) er
 		}
 	}
 	for chunk := range slices.Chunk(more, subscribeChunk) {
-		if err := conn.Do(ctx, conn.B().Subscribe().Channel(chunk...).Build()).Error(); err != nil {
+		if err := ofConn(conn.Do(ctx, f.client.subscribe(conn.B(), chunk)).Error()); err != nil {
 			return err
 		}
 	}
 	for chunk := range slices.Chunk(less, subscribeChunk) {
-		if err := conn.Do(ctx, conn.B().Unsubscribe().Channel(chunk...).Build()).Error(); err != nil {
+		if err := ofConn(conn.Do(ctx, f.client.unsubscribe(conn.B(), chunk)).Error()); err != nil {
 			return err
 		}
 	}
 	// Redis responds in order, so all earlier commands have taken effect.
-	if err := conn.Do(ctx, conn.B().Ping().Build()).Error(); err != nil {
+	if err := ofConn(conn.Do(ctx, conn.B().Ping().Build()).Error()); err != nil {
 		return err
 	}
 	if len(asked) > 0 && f.listener.After != nil {
 		f.listener.After(asked)
 	}
 	return nil
+}
+
+// connError is a failure of the connection, and not a refusal by the server.
+type connError struct{ error }
+
+// Unwrap returns the cause.
+func (e connError) Unwrap() error { return e.error }
+
+// ofConn returns the error of a command, as a connError if it is one.
+func ofConn(err error) error {
+	if _, refused := errors.AsType[*rueidis.RedisError](err); err == nil || refused {
+		return err
+	}
+	return connError{err}
+}
+
+// subscribe returns the command that subscribes channels. In a cluster they are those of a slot.
+func (c *Client) subscribe(b rueidis.Builder, channels []string) rueidis.Completed {
+	if c.clustered {
+		return b.Ssubscribe().Channel(channels...).Build()
+	}
+	return b.Subscribe().Channel(channels...).Build()
+}
+
+// unsubscribe returns the command that ends what subscribe began.
+func (c *Client) unsubscribe(b rueidis.Builder, channels []string) rueidis.Completed {
+	if c.clustered {
+		return b.Sunsubscribe().Channel(channels...).Build()
+	}
+	return b.Unsubscribe().Channel(channels...).Build()
 }
 
 // Connected reports whether there is a connection for messages.

@@ -58,7 +58,7 @@ func (h *heard) wants(t *testing.T, want string) {
 
 func publish(t *testing.T, c *redis.Client, channel, text string) {
 	t.Helper()
-	if err := c.Do(context.Background(), c.B().Publish().Channel(c.Key(channel)).Message(text).Build()).Error(); err != nil {
+	if err := c.Do(context.Background(), c.Publish(c.Key(channel), text)).Error(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -96,6 +96,7 @@ func TestFeed(t *testing.T) {
 
 // A lost connection is made again with all channels, and Gap is called.
 func TestFeedAfterALostLink(t *testing.T) {
+	testenv.NeedSingleRedis(t)
 	ctx := context.Background()
 	url, service := testenv.RedisURL(t), testenv.Service()
 	proxy := testenv.NewProxy(t, url[len("redis://"):])
@@ -123,6 +124,7 @@ func TestFeedAfterALostLink(t *testing.T) {
 // A message of the new connection waits until Gap has read what was missed, and is not delivered if
 // Gap fails.
 func TestFeedReadsWhatWasMissedFirst(t *testing.T) {
+	testenv.NeedSingleRedis(t)
 	ctx := context.Background()
 	url, service := testenv.RedisURL(t), testenv.Service()
 	proxy := testenv.NewProxy(t, url[len("redis://"):])

@@ -40,7 +40,7 @@ type locator struct {
 	log       *slog.Logger
 	sentinels map[string]*sentinel // by address; empty without Sentinels
 
-	stop    context.CancelFunc
+	cancel  context.CancelFunc
 	running sync.WaitGroup
 	// locating is held while the primary is being looked for.
 	locating sync.Mutex
@@ -57,7 +57,7 @@ type locator struct {
 func newLocator(t target, d *dialer, prefix string, log *slog.Logger) *locator {
 	l := &locator{
 		target: t, dialer: d, prefix: prefix, log: log.With("redis", t.name),
-		sentinels: make(map[string]*sentinel), stop: func() {}, conns: make(map[*conn]struct{}),
+		sentinels: make(map[string]*sentinel), cancel: func() {}, conns: make(map[*conn]struct{}),
 	}
 	if t.master != "" {
 		for _, address := range t.hosts {
@@ -73,8 +73,16 @@ func newLocator(t target, d *dialer, prefix string, log *slog.Logger) *locator {
 // behind it nevertheless.
 func (l *locator) isFixed() bool { return l.master == "" && len(l.hosts) == 1 }
 
-// current returns the address of the primary, or "" if it has not been found yet.
-func (l *locator) current() string {
+// current implements servers.
+func (l *locator) current() []string {
+	if address := l.address(); address != "" {
+		return []string{address}
+	}
+	return nil
+}
+
+// address returns the address of the primary, or "" if it has not been found yet.
+func (l *locator) address() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.primary
@@ -86,9 +94,12 @@ func (l *locator) switched() int {
 	return l.switches
 }
 
+// stop ends the watch.
+func (l *locator) stop() { l.cancel() }
+
 // close ends the watch and the connections to Sentinels.
 func (l *locator) close() {
-	l.stop()
+	l.cancel()
 	l.running.Wait()
 	for _, s := range l.sentinels {
 		s.close()
@@ -111,8 +122,8 @@ func (c *conn) Close() error {
 }
 
 // connect makes a connection to the primary. If it cannot be reached, connect looks for another one.
-func (l *locator) connect(ctx context.Context, network *net.Dialer) (net.Conn, error) {
-	address := l.current()
+func (l *locator) connect(ctx context.Context, network *net.Dialer, _ string) (net.Conn, error) {
+	address := l.address()
 	if address != "" {
 		c, err := l.connectTo(ctx, network, address)
 		if err == nil || l.isFixed() {
@@ -122,7 +133,7 @@ func (l *locator) connect(ctx context.Context, network *net.Dialer) (net.Conn, e
 	if err := l.locate(ctx, address, false); err != nil {
 		return nil, err
 	}
-	return l.connectTo(ctx, network, l.current())
+	return l.connectTo(ctx, network, l.address())
 }
 
 // errMoved is returned for a connection to a server that has ceased to be the primary meanwhile.
@@ -147,7 +158,7 @@ func (l *locator) connectTo(ctx context.Context, network *net.Dialer, address st
 // watch checks regularly, until close is called, whether the server in use is still the primary.
 func (l *locator) watch(client *Client) {
 	var ctx context.Context
-	ctx, l.stop = context.WithCancel(context.Background())
+	ctx, l.cancel = context.WithCancel(context.Background())
 	l.running.Go(func() {
 		unasked := false // no Sentinel has responded
 		for {
@@ -156,7 +167,7 @@ func (l *locator) watch(client *Client) {
 			case <-ctx.Done():
 				return
 			}
-			address := l.current()
+			address := l.address()
 			err := l.check(ctx, client)
 			if ctx.Err() != nil {
 				return
@@ -200,10 +211,11 @@ func (l *locator) followSentinels(ctx context.Context, address string, unasked b
 	return err != nil
 }
 
-// strays reports whether err, of a write over a connection, means that this connection leads to
-// another server than the others: after the primary has been replaced behind its address, those that
+// strays implements servers: after the primary has been replaced behind its address, those that
 // were made before it may still lead to the former one.
-func (l *locator) strays(err error) bool { return refusesAsReplica(err) && l.accepted.Load() }
+func (l *locator) strays(_ context.Context, _ *Client, err error) bool {
+	return refusesAsReplica(err) && l.accepted.Load()
+}
 
 // locate looks for the primary, unless it has changed since the caller read its address, former.
 // If stale is true, the connections lead to a replica, and are closed even if the primary has the
@@ -211,7 +223,7 @@ func (l *locator) strays(err error) bool { return refusesAsReplica(err) && l.acc
 func (l *locator) locate(ctx context.Context, former string, stale bool) error {
 	l.locating.Lock()
 	defer l.locating.Unlock()
-	if l.current() != former {
+	if l.address() != former {
 		return nil
 	}
 	before := l.open()

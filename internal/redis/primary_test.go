@@ -58,6 +58,9 @@ func openService(t *testing.T, url string) *service {
 	return s
 }
 
+// primary returns the address of the server in use.
+func (s *service) primary() string { return strings.Join(s.Primaries(), " ") }
+
 // uses waits until the client and its feed use the server and can write there.
 func (s *service) uses(server *testenv.Redis) {
 	s.t.Helper()
@@ -108,8 +111,8 @@ func TestServers_FollowThePrimary(t *testing.T) {
 	first, second := r.Servers[0], r.Servers[1]
 	s := openService(t, "redis://"+second.Address()+","+first.Address())
 	s.uses(first)
-	if s.Primary() != first.Address() || s.Switches() != 0 {
-		t.Errorf("the primary is %s after %d switches", s.Primary(), s.Switches())
+	if s.primary() != first.Address() || s.Switches() != 0 {
+		t.Errorf("the primary is %s after %d switches", s.primary(), s.Switches())
 	}
 	promote(r, second, first)
 	s.uses(second)
@@ -120,8 +123,8 @@ func TestServers_FollowThePrimary(t *testing.T) {
 	second.Stop()
 	r.Command(first, "REPLICAOF", "NO", "ONE")
 	s.uses(first)
-	if s.Primary() != first.Address() || s.Switches() != 2 {
-		t.Errorf("the primary is %s after %d switches", s.Primary(), s.Switches())
+	if s.primary() != first.Address() || s.Switches() != 2 {
+		t.Errorf("the primary is %s after %d switches", s.primary(), s.Switches())
 	}
 	if n := s.log.count("another server is the primary of Redis"); n != 2 {
 		t.Errorf("%d switches are logged:\n%s", n, &s.log.out)
@@ -208,8 +211,8 @@ func TestServers_TwoAcceptChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := openService(t, r.ServersURL())
-	if s.Primary() != r.Servers[1].Address() || s.log.count("several servers accept changes") != 1 {
-		t.Errorf("the primary is %s:\n%s", s.Primary(), &s.log.out)
+	if s.primary() != r.Servers[1].Address() || s.log.count("several servers accept changes") != 1 {
+		t.Errorf("the primary is %s:\n%s", s.primary(), &s.log.out)
 	}
 }
 
@@ -227,13 +230,13 @@ func TestSentinels_Failover(t *testing.T) {
 	t.Logf("after %s", time.Since(began))
 	s.heard.wants(t, "[] 1")
 	r.Primary(first)
-	if s.Primary() != second.Address() || s.Switches() != 1 || s.log.count("another server is the primary of Redis") != 1 {
-		t.Errorf("the primary is %s after %d switches:\n%s", s.Primary(), s.Switches(), &s.log.out)
+	if s.primary() != second.Address() || s.Switches() != 1 || s.log.count("another server is the primary of Redis") != 1 {
+		t.Errorf("the primary is %s after %d switches:\n%s", s.primary(), s.Switches(), &s.log.out)
 	}
 	r.Restart(first)
 	client := openService(t, r.URL()) // while both accept changes
-	if client.Primary() != second.Address() {
-		t.Errorf("a client that starts uses %s", client.Primary())
+	if client.Primaries()[0] != second.Address() {
+		t.Errorf("a client that starts uses %s", client.Primaries()[0])
 	}
 
 	// A Sentinel that was isolated names a former primary.
@@ -244,8 +247,8 @@ func TestSentinels_Failover(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Primary() != second.Address() {
-			t.Errorf("%s leads to %s", url, c.Primary())
+		if c.Primaries()[0] != second.Address() {
+			t.Errorf("%s leads to %s", url, c.Primaries()[0])
 		}
 		c.Close()
 	}

@@ -31,7 +31,7 @@ func Unavailable(err error) bool {
 		return true
 	}
 	for _, target := range []error{
-		rueidis.ErrClosing, errNotListening, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, os.ErrDeadlineExceeded,
+		rueidis.ErrClosing, rueidis.ErrNoSlot, errNotListening, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, os.ErrDeadlineExceeded,
 	} {
 		if errors.Is(err, target) {
 			return true
@@ -42,13 +42,15 @@ func Unavailable(err error) bool {
 
 // problems are the meanings of error replies for operators, by their first word.
 var problems = map[string]string{
-	"READONLY":   "Redis is read-only",
-	"OOM":        "Redis is out of memory",
-	"MISCONF":    "Redis cannot save its data",
-	"NOREPLICAS": "Redis has too few replicas",
-	"LOADING":    "Redis is loading its data",
-	"MASTERDOWN": "Redis is a replica without its primary",
-	"BUSY":       "Redis is busy with a script",
+	"CLUSTERDOWN": "the Redis Cluster lacks masters",
+	"TRYAGAIN":    "the Redis Cluster is moving data between masters",
+	"READONLY":    "Redis is read-only",
+	"OOM":         "Redis is out of memory",
+	"MISCONF":     "Redis cannot save its data",
+	"NOREPLICAS":  "Redis has too few replicas",
+	"LOADING":     "Redis is loading its data",
+	"MASTERDOWN":  "Redis is a replica without its primary",
+	"BUSY":        "Redis is busy with a script",
 }
 
 // Problem describes the error of a change in a few words. It returns "" for nil.
@@ -58,6 +60,9 @@ func Problem(err error) string {
 	}
 	if _, ok := errors.AsType[*NoPrimaryError](err); ok {
 		return "Redis has no primary"
+	}
+	if errors.Is(err, rueidis.ErrNoSlot) {
+		return problems["CLUSTERDOWN"]
 	}
 	refused, ok := errors.AsType[*rueidis.RedisError](err)
 	if !ok {
@@ -88,8 +93,10 @@ func passes(reply string) bool {
 		reply = inner
 	}
 	switch firstWord(reply) {
-	case "BUSY", // a script runs for too long
+	case "ASK", // the slot is being moved, and the key is at another node
+		"BUSY", // a script runs for too long
 		"CLUSTERDOWN",
+		"LATE",       // a script of presence that waited for too long
 		"LOADING",    // the data is being read at the start
 		"MASTERDOWN", // a replica without its primary
 		"MISCONF",    // snapshots fail, so writes are refused

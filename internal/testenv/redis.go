@@ -34,6 +34,7 @@ const portAttempts = 5
 // Redis is a running server without persistence, on a port of its own of the loopback interface.
 type Redis struct {
 	port   int
+	bus    int // the port for the other members of a cluster
 	guard  *exec.Cmd
 	leash  io.Closer     // the guard's standard input; closing it ends the server
 	exited chan struct{} // closed when the guard, and so the server, has ended
@@ -43,14 +44,16 @@ type Redis struct {
 // StartRedis starts a server and returns once it accepts connections. It runs until Stop, or until
 // this process ends, even by SIGKILL.
 func StartRedis() (*Redis, error) {
-	var err error
+	return startOnFreePort(func(port int) (*Redis, error) { return StartRedisOn(port) })
+}
+
+func startOnFreePort(start func(port int) (*Redis, error)) (server *Redis, err error) {
 	for range portAttempts {
 		var port int
 		if port, err = freePort(); err != nil {
 			return nil, err
 		}
-		var server *Redis
-		if server, err = StartRedisOn(port); err == nil {
+		if server, err = start(port); err == nil {
 			return server, nil
 		}
 	}
@@ -61,9 +64,7 @@ func StartRedis() (*Redis, error) {
 // arguments of redis-server override the others; with "--dir" and a folder of the test, the data
 // stays there.
 func StartRedisOn(port int, args ...string) (*Redis, error) {
-	return startRedis(port, func(dir string) ([]string, error) {
-		return append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--save", "", "--appendonly", "no"}, args...), nil
-	}, func(ctx context.Context, r *Redis) error {
+	return startRedis(port, serverArgs(port, args...), func(ctx context.Context, r *Redis) error {
 		client, err := redis.Open(r.URL())
 		if err != nil {
 			return err
@@ -71,6 +72,13 @@ func StartRedisOn(port int, args ...string) (*Redis, error) {
 		defer client.Close()
 		return client.Writable(ctx)
 	})
+}
+
+// serverArgs returns the arguments of a server without persistence, followed by further ones.
+func serverArgs(port int, further ...string) func(dir string) ([]string, error) {
+	return func(dir string) ([]string, error) {
+		return append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--save", "", "--appendonly", "no"}, further...), nil
+	}
 }
 
 // startRedis starts redis-server with the arguments that args returns for a folder of its own, and
@@ -181,26 +189,59 @@ func (r *Redis) Stop() {
 	<-r.exited
 }
 
+// RedisClusterVariable is the environment variable that, if not empty, makes RedisURL return the URL of
+// a Redis Cluster. Tests that need a single server skip; see NeedSingleRedis.
+const RedisClusterVariable = "ROLLCALL_TEST_REDIS_CLUSTER"
+
+// NeedSingleRedis skips a test if RedisURL returns the URL of a cluster. Tests call it that reach the
+// server through a proxy, or directly.
+func NeedSingleRedis(tb testing.TB) {
+	tb.Helper()
+	if os.Getenv(RedisClusterVariable) != "" {
+		tb.Skip(RedisClusterVariable + " is set")
+	}
+}
+
 // ownRedis is the server of this process, used if the environment names none.
 var ownRedis struct {
-	once   sync.Once
-	server *Redis
-	err    error
+	once sync.Once
+	url  string
+	stop func()
+	err  error
+}
+
+func startOwnRedis() {
+	own := &ownRedis
+	if os.Getenv(RedisClusterVariable) != "" {
+		var c *RedisCluster
+		if c, own.err = StartRedisCluster(3, 0); own.err == nil {
+			own.url, own.stop = c.URL(), c.Stop
+		}
+		return
+	}
+	var server *Redis
+	if server, own.err = StartRedis(); own.err == nil {
+		own.url, own.stop = server.URL(), server.Stop
+	}
 }
 
 // RedisURL returns the URL of a Redis server that tests share.
 func RedisURL(tb testing.TB) string {
 	tb.Helper()
 	NeedServer(tb)
-	if url := os.Getenv(RedisVariable); url != "" {
+	if url := os.Getenv(RedisVariable); url != "" && os.Getenv(RedisClusterVariable) == "" {
 		return url
 	}
-	ownRedis.once.Do(func() { ownRedis.server, ownRedis.err = StartRedis() })
+	ownRedis.once.Do(startOwnRedis)
 	if ownRedis.err != nil {
 		tb.Fatal(ownRedis.err)
 	}
-	return ownRedis.server.URL()
+	return ownRedis.url
 }
+
+// RedisBucketsVariable is the environment variable that, if not empty, makes OpenRedis return a client
+// whose Parts are several on a single server too.
+const RedisBucketsVariable = "ROLLCALL_TEST_REDIS_BUCKETS"
 
 // OpenRedis returns a client for a service that no other test uses on the server of that URL. It is
 // closed when the test ends.
@@ -211,6 +252,9 @@ func OpenRedis(tb testing.TB, url, service string) *redis.Client {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(client.Close)
+	if os.Getenv(RedisBucketsVariable) != "" {
+		client = client.Divided()
+	}
 	return client.Within(service)
 }
 

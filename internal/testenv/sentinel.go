@@ -76,20 +76,12 @@ func (r *ReplicatedRedis) Healthy() {
 // started returns a server on a free port that ends with the test.
 func (r *ReplicatedRedis) started(start func(port int) (*Redis, error)) *Redis {
 	r.tb.Helper()
-	var err error
-	for range portAttempts {
-		var port int
-		if port, err = freePort(); err != nil {
-			break
-		}
-		var server *Redis
-		if server, err = start(port); err == nil {
-			r.tb.Cleanup(server.Stop)
-			return server
-		}
+	server, err := startOnFreePort(start)
+	if err != nil {
+		r.tb.Fatal(err)
 	}
-	r.tb.Fatal(err)
-	return nil
+	r.tb.Cleanup(server.Stop)
+	return server
 }
 
 // startReplicated starts a server that replicas follow at once.
@@ -159,10 +151,7 @@ func (r *ReplicatedRedis) Follow(replica, primary *Redis) {
 // InSync waits until the replica has received its primary's data and follows it.
 func (r *ReplicatedRedis) InSync(replica *Redis) {
 	r.tb.Helper()
-	r.eventually("the replica to be in sync", func() bool {
-		info, err := ask(replica, "INFO", "replication").ToString()
-		return err == nil && strings.Contains(info, "master_link_status:up")
-	})
+	r.eventually("the replica to be in sync", func() bool { return hasReplicated(replica) })
 }
 
 // Primary waits until all Sentinels name the same primary, other than the former one, and returns it.
@@ -185,10 +174,8 @@ func (r *ReplicatedRedis) Primary(former *Redis) (primary *Redis) {
 
 func (r *ReplicatedRedis) eventually(what string, holds func() bool) {
 	r.tb.Helper()
-	for deadline := time.Now().Add(startTimeout); !holds(); time.Sleep(pollInterval) {
-		if time.Now().After(deadline) {
-			r.tb.Fatal("waited in vain for " + what)
-		}
+	if err := waitFor(what, holds); err != nil {
+		r.tb.Fatal(err)
 	}
 }
 

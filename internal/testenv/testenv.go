@@ -121,8 +121,8 @@ func Main(m *testing.M) {
 	if own.server != nil {
 		own.server.Stop()
 	}
-	if ownRedis.server != nil {
-		ownRedis.server.Stop()
+	if ownRedis.stop != nil {
+		ownRedis.stop()
 	}
 	os.Exit(code)
 }

@@ -146,22 +146,35 @@ func TLSMariaDB(tb testing.TB, ca *Authority, pair Pair) (*MariaDB, int) {
 func TLSRedis(tb testing.TB, ca *Authority, pair Pair) (server *Redis, port int) {
 	tb.Helper()
 	NeedServer(tb)
-	var err error
-	for range portAttempts {
-		var plain int
+	server, err := startOnFreePort(func(plain int) (started *Redis, err error) {
 		if port, err = freePort(); err != nil {
-			break
+			return nil, err
 		}
-		if plain, err = freePort(); err != nil {
-			break
-		}
-		server, err = StartRedisOn(plain, "--tls-port", strconv.Itoa(port), "--tls-auth-clients", "yes",
-			"--tls-ca-cert-file", ca.File, "--tls-cert-file", pair.Cert, "--tls-key-file", pair.Key)
-		if err == nil {
-			tb.Cleanup(server.Stop)
-			return server, port
-		}
+		return StartRedisOn(plain, tlsArgs(ca, pair, port)...)
+	})
+	if err != nil {
+		tb.Fatal(err)
 	}
-	tb.Fatal(err)
-	return nil, 0
+	tb.Cleanup(server.Stop)
+	return server, port
+}
+
+// tlsArgs returns the arguments of a server that accepts connections with TLS on that port.
+func tlsArgs(ca *Authority, pair Pair, port int) []string {
+	return []string{
+		"--tls-port", strconv.Itoa(port), "--tls-auth-clients", "yes",
+		"--tls-ca-cert-file", ca.File, "--tls-cert-file", pair.Cert, "--tls-key-file", pair.Key,
+	}
+}
+
+// TLSRedisCluster is TLSRedis for a cluster of one master, which announces the host name localhost.
+// Further arguments are those of redis-server.
+func TLSRedisCluster(tb testing.TB, ca *Authority, pair Pair, args ...string) (c *RedisCluster, port int) {
+	tb.Helper()
+	port, err := freePort()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	args = append(args, "--tls-cluster", "yes", "--cluster-announce-hostname", "localhost", "--cluster-preferred-endpoint-type", "hostname")
+	return NewRedisCluster(tb, 1, 0, append(args, tlsArgs(ca, pair, port)...)...), port
 }
