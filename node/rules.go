@@ -101,6 +101,7 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 		Clock:  cfg.Clock,
 		Linger: cfg.SubscriptionLinger,
 		Logger: cfg.Logger,
+		Redis:  cfg.Redis,
 		Secret: keys.Secret(),
 	})
 	r.Users = users.New(cfg.DB, events, keys, users.Erasers{r.Relations, r.Subscriptions}, users.Options{Clock: cfg.Clock, Logger: cfg.Logger})

@@ -154,7 +154,7 @@ func (n *Node) work(ctx context.Context, address string, drain time.Duration) (e
 	running.Go(func() { n.sweeper.Run(ctx) })
 	running.Go(func() { n.Audit.Run(ctx, n.cfg.Logger) })
 	running.Go(func() { n.Apps.RunDeletions(ctx, n.cfg.Logger) })
-	running.Go(func() { n.Users.RunFillSearch(ctx, n.cfg.Logger) })
+	running.Go(func() { n.Users.RunFillSearch(ctx, n.cfg.Redis, n.cfg.Logger) })
 	running.Go(func() { n.Webhooks.Run(ctx, drain) })
 	if n.cfg.TLS != nil {
 		running.Go(func() { n.cfg.TLS.Run(ctx) })

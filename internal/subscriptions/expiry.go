@@ -10,6 +10,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/once"
 	"rollcall/models"
 )
 
@@ -18,18 +19,24 @@ import (
 const DefaultLinger = 400 * time.Second
 
 const (
-	// expiryInterval is how often a Service looks for lists that have expired.
+	// expiryInterval is how often a Service looks for lists that have expired, and whether the owners in
+	// the database must be read. readPause is how long it waits after that has failed.
 	expiryInterval = time.Second
+	readPause      = 5 * time.Second
 	// ownersPerQuery is how many owners one query looks up.
 	ownersPerQuery = 500
 )
 
 // inactive are the users that may have subscriptions but no device, each with when it was last
 // active: when its last device left, or when it subscribed without one.
+//
+// Of several nodes, each has those that became inactive there. What a node had that has left or died is
+// read from the database, by one of the others.
 type inactive struct {
 	mu    sync.Mutex
 	since map[int64]models.Time // by users.id
-	// unread reports whether the database may have owners that are missing here.
+	// unread reports whether no node may have some owners in the database, and the others have not
+	// been asked yet to read them.
 	unread atomic.Bool
 }
 
@@ -77,6 +84,8 @@ func (i *inactive) forget(userID int64, since models.Time) {
 func (s *Service) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stopExpiry = cancel
+	s.inactive.unread.Store(true)
+	s.expiry.Go(func() { s.readRegularly(ctx) })
 	s.expiry.Go(func() { s.expireRegularly(ctx) })
 }
 
@@ -93,17 +102,8 @@ func (s *Service) Close() {
 func (s *Service) expireRegularly(ctx context.Context) {
 	ticker := time.NewTicker(expiryInterval)
 	defer ticker.Stop()
-	for s.inactive.unread.Store(true); ; {
-		var err error
-		if s.inactive.unread.Swap(false) {
-			err = s.readOwners(ctx)
-		}
-		if err == nil {
-			err = s.expire(ctx)
-		} else {
-			s.inactive.unread.Store(true)
-		}
-		if err != nil && ctx.Err() == nil {
+	for {
+		if err := s.expire(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("deleting expired subscriptions failed; retrying", "error", err)
 		}
 		select {
@@ -114,10 +114,55 @@ func (s *Service) expireRegularly(ctx context.Context) {
 	}
 }
 
-// readOwners notes the owners of all lists in the database.
+// nodeGone asks for a node to read the owners that a node had noted which has left or died.
+func (s *Service) nodeGone(ctx context.Context) {
+	if err := s.owners.Want(ctx); err != nil {
+		s.inactive.unread.Store(true) // readRegularly tries again
+	}
+}
+
+// readRegularly reads the owners in the database, until ctx ends, whenever no node may have noted some of
+// them and no other node reads them.
+func (s *Service) readRegularly(ctx context.Context) {
+	for {
+		again, err := s.readWhenWanted(ctx)
+		if err == nil && !again {
+			return
+		}
+		pause := expiryInterval
+		if err != nil && ctx.Err() == nil {
+			s.log.Error("reading who has subscriptions failed; retrying", "error", err)
+			pause = readPause
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// readWhenWanted reads the owners if that is wanted and no other node does it. It reports whether it may
+// be wanted again.
+func (s *Service) readWhenWanted(ctx context.Context) (again bool, err error) {
+	if s.inactive.unread.Swap(false) {
+		if err := s.owners.Want(ctx); err != nil {
+			s.inactive.unread.Store(true)
+			return s.shared, err
+		}
+	}
+	if wanted, err := s.owners.Wanted(ctx); err != nil || !wanted {
+		return s.shared, err
+	}
+	_, err = s.owners.Try(ctx, s.readOwners)
+	return s.shared, err
+}
+
+// readOwners notes the owners of all lists in the database. It pauses after each page.
 func (s *Service) readOwners(ctx context.Context) error {
 	last := int64(0)
 	for {
+		began := time.Now()
 		var rows []struct {
 			ID         int64
 			Subscribed models.Time
@@ -136,6 +181,9 @@ func (s *Service) readOwners(ctx context.Context) error {
 		}
 		if len(rows) < ownersPerQuery {
 			return nil
+		}
+		if err := once.Pause(ctx, began); err != nil {
+			return err
 		}
 	}
 }

@@ -2,12 +2,15 @@ package subscriptions
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 
+	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/testenv"
+	"rollcall/models"
 )
 
 func TestExpire(t *testing.T) {
@@ -112,5 +115,57 @@ func TestExpire_BesideSubscribe(t *testing.T) {
 				t.Fatalf("the list is %q after subscribing to u2", got)
 			}
 		}
+	})
+}
+
+// away is the presence of nodes without devices.
+type away struct{ Presence }
+
+func (away) Networked() bool { return true }
+
+func (away) LastConnected(context.Context, int64) (bool, models.Time, error) { return false, 0, nil }
+
+// TestExpire_OneNodeReadsTheOwners: of nodes that start together, one reads the owners in the database,
+// and after the end of a node, one of the others.
+func TestExpire_OneNodeReadsTheOwners(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		url, service := testenv.RedisURL(t), testenv.Service()
+		w := newWorld(t, db, ownersPerQuery+2)
+		for i := range w.users[1:] {
+			w.subscribe(i+1, 0)
+		}
+		w.clock.Advance(w.linger + 1e9)
+		var nodes []*Service
+		for range 3 {
+			n := New(db, new(bus.Bus), away{}, Options{
+				Clock: w.clock.Now, Logger: slog.New(slog.DiscardHandler), Redis: testenv.OpenRedis(t, url, service),
+			})
+			w.check(n.owners.Want(t.Context()))
+			nodes = append(nodes, n)
+		}
+		// wantNoted checks how many owners each node has noted after all looked whether to read them.
+		wantNoted := func(counts ...int) {
+			t.Helper()
+			for _, n := range nodes {
+				if again, err := n.readWhenWanted(t.Context()); !again || err != nil {
+					t.Fatalf("again %t, %v", again, err)
+				}
+			}
+			for i, n := range nodes {
+				if got := len(n.inactive.since); got != counts[i] {
+					t.Errorf("node %d has noted %d owners, want %d", i, got, counts[i])
+				}
+			}
+		}
+		owners := len(w.users) - 1
+		wantNoted(owners, 0, 0)
+		wantNoted(owners, 0, 0)
+		// The node that has noted them dies. Another one sweeps its devices, and dies too before it reads.
+		nodes[1].bus.PublishNodeSwept(t.Context(), bus.NodeSwept{})
+		nodes = nodes[2:]
+		wantNoted(owners)
+		w.check(nodes[0].expire(t.Context()))
+		w.wantList(1, "")
+		w.wantList(owners, "")
 	})
 }

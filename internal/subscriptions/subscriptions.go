@@ -24,9 +24,11 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
+	"rollcall/internal/once"
 	"rollcall/internal/opaque"
 	"rollcall/internal/outbox"
 	"rollcall/internal/page"
+	"rollcall/internal/redis"
 	"rollcall/internal/turn"
 	"rollcall/internal/userlock"
 	"rollcall/models"
@@ -56,6 +58,8 @@ type Options struct {
 	Linger time.Duration
 	// Logger logs failures that are returned to no caller; nil means slog.Default.
 	Logger *slog.Logger
+	// Redis connects the nodes of a service; nil means that this is the only one.
+	Redis *redis.Client
 	// Secret encrypts the cursors of lists; see token.Keys.
 	Secret opaque.Secret
 }
@@ -72,7 +76,10 @@ type Service struct {
 	locks    locks
 	linger   time.Duration
 	inactive inactive
-	// expiry is the goroutine that Start begins, and stopExpiry ends it.
+	// owners is the reading of the owners in the database, which nodes share if shared is set.
+	owners *once.Work
+	shared bool
+	// expiry are the goroutines that Start begins, and stopExpiry ends them.
 	expiry     sync.WaitGroup
 	stopExpiry context.CancelFunc
 }
@@ -90,11 +97,11 @@ func New(db *database.DB, b *bus.Bus, presence Presence, opts Options) *Service 
 	}
 	s := &Service{
 		db: db, bus: b, presence: presence, clock: opts.Clock, log: opts.Logger, secret: opts.Secret, linger: opts.Linger,
-		locks: newLocks(), outbox: outbox.New(db),
+		locks: newLocks(), outbox: outbox.New(db), owners: once.New(opts.Redis, "subscription-owners"), shared: opts.Redis != nil,
 	}
 	s.inactive.init()
 	b.OnLastDeviceGone(func(_ context.Context, ev bus.LastDeviceGone) { s.inactive.note(ev.UserID, ev.At) })
-	b.OnNodeSwept(func(context.Context, bus.NodeSwept) { s.inactive.unread.Store(true) })
+	b.OnNodeSwept(func(ctx context.Context, _ bus.NodeSwept) { s.nodeGone(ctx) })
 	return s
 }
 

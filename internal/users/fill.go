@@ -4,46 +4,39 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/outage"
+	"rollcall/internal/once"
 	"rollcall/internal/page"
+	"rollcall/internal/redis"
 	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
 const (
-	// fillChunk is how many users one transaction changes.
+	// fillPage is how many users one statement reads, and fillChunk how many one transaction changes.
+	fillPage  = 2000
 	fillChunk = 200
-	// fillPause is how long RunFillSearch waits after an error.
-	fillPause = 5 * time.Second
 )
 
-// RunFillSearch runs FillSearch until it succeeds or ctx ends.
-func (s *Service) RunFillSearch(ctx context.Context, log *slog.Logger) {
-	for {
+// RunFillSearch runs FillSearch in turn with other nodes until it has succeeded at one of them, or ctx
+// ends.
+func (s *Service) RunFillSearch(ctx context.Context, client *redis.Client, log *slog.Logger) {
+	once.New(client, "fill-search").Run(ctx, log, func(ctx context.Context) error {
 		filled, err := s.FillSearch(ctx)
 		if filled > 0 {
 			log.InfoContext(ctx, "users were made ready for searches", "users", filled)
 		}
-		if err == nil || outage.CallerGone(ctx, err) {
-			return
-		}
-		log.WarnContext(ctx, "making users ready for searches failed; retrying", "error", err)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(fillPause):
-		}
-	}
+		return err
+	})
 }
 
 // FillSearch brings users.search_name into the form of models.SearchName, for users that a node of an
 // earlier release has written: it then has no ID. Returns how many it changed. It may be ended at any
-// time, and called again, also by several nodes at once. If all users have the form, it reads an index
-// alone.
+// time, and called again, also by several nodes at once. It reads an index in pages and pauses after each.
 func (s *Service) FillSearch(ctx context.Context) (filled int, err error) {
 	var apps []int64
 	if err := s.db.Read(ctx).Model(&models.App{}).Order("id").Pluck("id", &apps).Error; err != nil {
@@ -62,37 +55,48 @@ func (s *Service) FillSearch(ctx context.Context) (filled int, err error) {
 func (s *Service) fillApp(ctx context.Context, appID int64) (filled int, err error) {
 	var last page.Key
 	for {
-		keys, err := s.unfilled(ctx, appID, last)
-		if err != nil || len(keys) == 0 {
+		began := time.Now()
+		read, err := s.fillRows(ctx, appID, last)
+		if err != nil || len(read) == 0 {
 			return filled, err
 		}
-		if err := s.fill(ctx, keys); err != nil {
+		var ids []int64
+		for _, row := range read {
+			if row.Unfilled {
+				ids = append(ids, row.ID)
+			}
+		}
+		for ids := range slices.Chunk(ids, fillChunk) {
+			if err := s.fill(ctx, ids); err != nil {
+				return filled, err
+			}
+			filled += len(ids)
+		}
+		last = page.Key{At: read[len(read)-1].CreatedAt, ID: read[len(read)-1].ID}
+		if err := once.Pause(ctx, began); err != nil {
 			return filled, err
 		}
-		filled, last = filled+len(keys), keys[len(keys)-1]
 	}
 }
 
-// unfilled returns the positions of the next users behind a position that an earlier release has
-// written, in the order of their registration.
-func (s *Service) unfilled(ctx context.Context, appID int64, from page.Key) (keys []page.Key, err error) {
+// fillRow is a user whose search name may have to be filled in.
+type fillRow struct {
+	ID        int64
+	CreatedAt models.Time
+	// Unfilled reports whether an earlier release has written the user.
+	Unfilled bool
+}
+
+// fillRows returns the next users of the app behind a position, in the order of their registration.
+func (s *Service) fillRows(ctx context.Context, appID int64, from page.Key) (rows []fillRow, err error) {
 	order := page.Order{At: "created_at", ID: "id", OldestFirst: true}
-	var found []*models.User
-	err = s.readBy(ctx, "users_app_created").Where("app_id = ? AND INSTR(search_name, CHAR(10)) = 0", appID).
-		Where(order.Condition(), from.At, from.At, from.At, from.ID).
-		Order(order.By()).Limit(fillChunk).Select("created_at", "id").Find(&found).Error
-	for _, u := range found {
-		keys = append(keys, page.Key{At: u.CreatedAt, ID: u.ID})
-	}
-	return keys, err
+	err = order.Read(s.readBy(ctx, "users_app_created").Where("app_id = ?", appID), &from, fillPage).
+		Select("created_at, id, INSTR(search_name, CHAR(10)) = 0 AS unfilled").Find(&rows).Error
+	return rows, err
 }
 
 // fill writes the search names of these users.
-func (s *Service) fill(ctx context.Context, keys []page.Key) error {
-	ids := make([]int64, len(keys))
-	for i, key := range keys {
-		ids[i] = key.ID
-	}
+func (s *Service) fill(ctx context.Context, ids []int64) error {
 	return s.db.Tx(ctx, func(tx *gorm.DB) error {
 		locked, err := userlock.LockKeys(tx, ids)
 		if err != nil || len(locked) == 0 {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"rollcall/internal/page"
+	"rollcall/internal/testenv"
 	"rollcall/models"
 )
 
@@ -104,7 +106,7 @@ func TestSearch_PagesOfLargeApp(t *testing.T) {
 func TestFillSearch_OfUsersOfEarlierReleases(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
-		n := fillChunk + 5
+		n := fillPage + fillChunk + 5
 		if err := w.users.Seed(ctx, w.newApp("big", models.EnvironmentProduction, models.EditionFlagship), n, func(int) {}); err != nil {
 			t.Fatal(err)
 		}
@@ -116,8 +118,29 @@ func TestFillSearch_OfUsersOfEarlierReleases(t *testing.T) {
 		}
 		w.register(w.app, "bob")
 		for _, want := range []int{n + 1, 0} {
-			if filled, err := w.users.FillSearch(ctx); filled != want || err != nil {
+			var filled int
+			var err error
+			statements := testenv.Statements(t, w.db, func() { filled, err = w.users.FillSearch(ctx) })
+			if filled != want || err != nil {
 				t.Errorf("filled in %d, %v; want %d", filled, err, want)
+			}
+			reads := 0
+			for _, s := range statements {
+				if !strings.Contains(s.SQL, "INSTR(") {
+					continue
+				}
+				reads++
+				if rows, ok := testenv.RowsRead(t, w.db, s); ok && rows > fillPage+1 {
+					t.Errorf("one statement reads %d rows\n%.300s", rows, s.SQL)
+				}
+				for _, step := range testenv.Explain(t, w.db, s) {
+					if step.Scans || step.Sorts {
+						t.Errorf("%s\n%.300s", step.Text, s.SQL)
+					}
+				}
+			}
+			if reads < 3 {
+				t.Errorf("%d statements read the users", reads)
 			}
 		}
 		if text := w.searchText("Ann"); text != models.SearchName("Zoë", "Ann") {
