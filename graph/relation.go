@@ -199,7 +199,7 @@ func (r *queryResolver) MessagePermissions(ctx context.Context, pairs []*generat
 
 func (r *subscriptionResolver) RelationshipChanged(ctx context.Context) (<-chan *relations.Event, error) {
 	return stream.From[*relations.Event](ctx, func(sink fanout.Sink) (func(), error) {
-		return r.relations.Watch(auth.From(ctx).User.ID, sink), nil
+		return r.relations.Watch(ctx, auth.From(ctx).User.ID, sink), nil
 	})
 }
 

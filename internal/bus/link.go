@@ -1,8 +1,10 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -25,60 +27,115 @@ const (
 	resendPause = 250 * time.Millisecond
 )
 
-// Link connects a bus with those of the other nodes through one Redis channel.
+// Link connects a bus with those of the other nodes through channels of Redis: one for messages to all
+// nodes, and one for each user, which the nodes that follow the user subscribe.
+//
+// A node of an earlier release uses the first channel only. What it sends there, all nodes receive. A
+// message about a user is sent there too, as a copy, while such a node listens, and only that node
+// receives the copy.
 type Link struct {
-	bus    *Bus
-	redis  *redis.Client
-	node   string // tells own messages from those of other nodes
-	log    *slog.Logger
-	feed   *redis.Feed
-	ctx    context.Context
-	stop   context.CancelFunc
-	sender sync.WaitGroup
+	bus   *Bus
+	redis *redis.Client
+	node  string // tells own messages from those of other nodes
+	log   *slog.Logger
+	feed  *redis.Feed // messages to all nodes
+	parts []*part     // messages about users
+	ctx   context.Context
+	stop  context.CancelFunc
+	// running are the goroutines that send and readLate.
+	running sync.WaitGroup
+	late    chan struct{}
+	// receiving makes the feeds call the bus one at a time.
+	receiving sync.Mutex
 
 	mu     sync.Mutex
-	outbox []string
+	outbox []outgoing
 	// dropped means that messages were lost and the other nodes have not been notified yet.
 	dropped bool
 	wake    chan struct{}
+}
+
+// outgoing is a message to send. userID is the users.id of the user that it is about, or 0 if it is to
+// all nodes.
+type outgoing struct {
+	userID  int64
+	subject string
+	body    []byte
 }
 
 var _ Peers = (*Link)(nil)
 
 // NewLink connects b. The caller must close the link.
 func NewLink(b *Bus, client *redis.Client, log *slog.Logger) *Link {
-	l := &Link{bus: b, redis: client, node: rand.Text(), log: log, wake: make(chan struct{}, 1)}
+	l := &Link{bus: b, redis: client, node: rand.Text(), log: log, late: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
 	l.ctx, l.stop = context.WithCancel(context.Background())
+	listener := redis.Listener{Message: l.receive, Gap: l.gap}
+	for _, of := range client.Parts(userParts) {
+		l.parts = append(l.parts, &part{redis: of, feed: of.Listen(listener, log), followed: make(map[int64]following)})
+	}
+	// Both in one command, so that a node of this release never seems to be an earlier one.
+	l.feed = client.Listen(listener, log, l.channel(), l.markChannel())
 	b.Connect(l)
-	l.feed = client.Listen(redis.Listener{Message: l.receive, Gap: l.gap}, log, l.channel())
-	l.sender.Go(l.send)
+	l.running.Go(l.send)
+	l.running.Go(l.readLate)
 	return l
 }
 
 // Close sends the waiting messages, once, and ends the link.
 func (l *Link) Close() {
 	l.stop()
-	l.sender.Wait()
+	l.running.Wait()
 	for l.sendSome() {
 	}
-	l.feed.Close()
+	for _, f := range l.feeds() {
+		f.Close()
+	}
 }
 
 // Settle waits until the link receives messages of other nodes.
-func (l *Link) Settle(ctx context.Context) error { return l.feed.Settle(ctx) }
+func (l *Link) Settle(ctx context.Context) error {
+	feeds := l.feeds()
+	errs := make([]error, len(feeds))
+	var waiting sync.WaitGroup
+	for i, f := range feeds {
+		waiting.Go(func() { errs[i] = f.Settle(ctx) })
+	}
+	waiting.Wait()
+	return errors.Join(errs...)
+}
 
+func (l *Link) feeds() []*redis.Feed {
+	feeds := []*redis.Feed{l.feed}
+	for _, p := range l.parts {
+		feeds = append(feeds, p.feed)
+	}
+	return feeds
+}
+
+// channel returns the channel of the messages to all nodes, and of all messages of earlier releases.
 func (l *Link) channel() string { return l.redis.Key("bus") }
 
+// markChannel returns a channel without messages, which nodes of earlier releases do not subscribe.
+func (l *Link) markChannel() string { return l.redis.Key("bus:by-user") }
+
 // Send implements Peers.
-func (l *Link) Send(subject string, body []byte) {
+func (l *Link) Send(subject string, body []byte) { l.add(outgoing{subject: subject, body: body}) }
+
+// SendAbout implements Peers.
+func (l *Link) SendAbout(userID int64, subject string, body []byte) {
+	l.add(outgoing{userID, subject, body})
+}
+
+// add adds a message to the outbox.
+func (l *Link) add(m outgoing) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.outbox) >= outboxSize {
 		l.dropped = true
 		return
 	}
-	l.outbox = append(l.outbox, l.text(subject, body))
-	l.signal()
+	l.outbox = append(l.outbox, m)
+	signal(l.wake)
 }
 
 // Missed implements Peers.
@@ -86,18 +143,14 @@ func (l *Link) Missed() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.dropped = true
-	l.signal()
+	signal(l.wake)
 }
 
-func (l *Link) signal() {
+func signal(c chan struct{}) {
 	select {
-	case l.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
-}
-
-func (l *Link) text(subject string, body []byte) string {
-	return l.node + " " + subject + " " + string(body)
 }
 
 // send publishes what is in the outbox, in order, until the link is closed.
@@ -122,13 +175,13 @@ func (l *Link) sendSome() bool {
 	dropped := l.dropped
 	l.dropped = false
 	l.mu.Unlock()
-	if dropped {
-		messages = append(messages, l.text(missedSubject, nil))
-	}
-	if len(messages) == 0 {
+	if len(messages) == 0 && !dropped {
 		return false
 	}
 	err := l.publish(messages)
+	if err == nil && dropped {
+		err = l.publishMissed()
+	}
 	if err != nil && l.ctx.Err() != nil {
 		return false
 	}
@@ -143,35 +196,90 @@ func (l *Link) sendSome() bool {
 	return true
 }
 
-func (l *Link) publish(messages []string) error {
+// publishMissed notifies the other nodes of a loss once all servers respond: it makes every node read
+// much, and while one of several servers fails, more is lost.
+func (l *Link) publishMissed() error {
+	parts := make([]*redis.Client, len(l.parts))
+	for i, p := range l.parts {
+		parts[i] = p.redis
+	}
+	if err := l.redis.AllWritable(context.Background(), parts); err != nil {
+		return err
+	}
+	return l.publish([]outgoing{{subject: missedSubject}})
+}
+
+// publish publishes messages, in their order.
+func (l *Link) publish(messages []outgoing) error {
+	if len(messages) == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), redis.OperationTimeout)
 	defer cancel()
-	commands := make(rueidis.Commands, len(messages))
-	for i, text := range messages {
-		commands[i] = l.redis.B().Publish().Channel(l.channel()).Message(text).Build()
+	var commands, copies rueidis.Commands
+	for _, m := range messages {
+		if m.userID == 0 {
+			commands = append(commands, l.redis.Publish(l.channel(), m.text(l.node)))
+			continue
+		}
+		p := l.partOf(m.userID)
+		commands = append(commands, p.redis.Publish(p.channel(m.userID), m.text(l.node)))
+		copies = append(copies, l.redis.Publish(l.channel(), m.text(l.node+copyMark)))
 	}
-	var failed error
-	for _, answer := range l.redis.DoMulti(ctx, commands...) {
-		if err := answer.Error(); err != nil {
-			failed = err
+	if len(copies) == 0 {
+		return firstError(l.redis.DoMulti(ctx, commands...))
+	}
+	commands = append(commands, l.redis.CountSubscribers(l.channel(), l.markChannel()))
+	results := l.redis.DoMulti(ctx, commands...)
+	err, counted := firstError(results[:len(messages)]), results[len(messages)]
+	if l.earlierListens(counted) {
+		err = cmp.Or(err, firstError(l.redis.DoMulti(ctx, copies...)))
+	}
+	return err
+}
+
+// earlierListens reports whether a node of an earlier release may listen, by the subscribers of
+// channel and markChannel. Without this node itself, the numbers are not those of the server that has
+// the channels.
+func (l *Link) earlierListens(counted rueidis.RedisResult) bool {
+	numbers, err := counted.AsIntMap()
+	all, marked := numbers[l.channel()], numbers[l.markChannel()]
+	return err != nil || marked == 0 || all > marked
+}
+
+func firstError(results []rueidis.RedisResult) error {
+	for _, result := range results {
+		if err := result.Error(); err != nil {
+			return err
 		}
 	}
-	return failed
+	return nil
 }
+
+// copyMark ends the sender of a copy.
+const copyMark = "+"
+
+// text returns the message as the sender sends it.
+func (m outgoing) text(sender string) string { return sender + " " + m.subject + " " + string(m.body) }
 
 func (l *Link) receive(_, text string) {
 	node, rest, _ := strings.Cut(text, " ")
 	subject, body, _ := strings.Cut(rest, " ")
-	switch {
-	case node == l.node:
-	case subject == missedSubject:
-		l.bus.missed.tell(l.ctx, struct{}{})
-	default:
-		l.bus.Receive(l.ctx, subject, []byte(body))
+	if node == l.node || strings.HasSuffix(node, copyMark) {
+		return
 	}
+	l.receiving.Lock()
+	defer l.receiving.Unlock()
+	if subject == missedSubject {
+		l.bus.missed.tell(l.ctx, struct{}{})
+		return
+	}
+	l.bus.Receive(l.ctx, subject, []byte(body))
 }
 
 func (l *Link) gap(ctx context.Context) error {
+	l.receiving.Lock()
+	defer l.receiving.Unlock()
 	l.bus.missed.tell(ctx, struct{}{})
 	return nil
 }

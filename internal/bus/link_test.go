@@ -83,6 +83,7 @@ func TestLink(t *testing.T) {
 // An event that cannot be sent is dropped, and the other nodes are notified to read the state again.
 // A node that was itself disconnected reads it again, too.
 func TestLinkThatWasCut(t *testing.T) {
+	testenv.NeedSingleRedis(t)
 	url, service := testenv.RedisURL(t), testenv.Service()
 	proxy := testenv.NewProxy(t, url[len("redis://"):])
 	a, b := newNode(t, "redis://"+proxy.Address(), service), newNode(t, url, service)

@@ -21,6 +21,7 @@ func FuzzReceive(f *testing.F) {
 	f.Add("other hint " + `{"List":1,"Owner":2,"Others":[3,4],"Note":"a b"}`)
 	f.Add("other hint null")
 	f.Add("own hint {}")
+	f.Add("other+ hint {}")
 	f.Add("other missed ")
 	f.Add("other missed {}")
 	f.Add("other hint")
@@ -44,8 +45,7 @@ func FuzzReceive(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		other := &Link{node: "other"}
-		l.receive("", other.text("hint", body))
+		l.receive("", outgoing{subject: "hint", body: body}.text("other"))
 		if len(heard) != 2 || !reflect.DeepEqual(heard[0], heard[1]) {
 			t.Errorf("%q is received as %v", body, heard)
 		}

@@ -96,16 +96,24 @@ type watchers struct {
 	byID map[int64][]fanout.Sink
 }
 
-// Watch delivers the events of the user's relations to sink until stop is called.
-func (s *Service) Watch(userID int64, sink fanout.Sink) (stop func()) {
-	w := &s.watchers
+// Watch delivers the events of the user's relations to sink until stop is called. When it returns,
+// those of all nodes are delivered, if Redis responds.
+func (s *Service) Watch(ctx context.Context, userID int64, sink fanout.Sink) (stop func()) {
+	s.watchers.add(userID, sink)
+	unfollow := s.bus.Follow(ctx, userID)
+	return func() {
+		s.watchers.remove(userID, sink)
+		unfollow()
+	}
+}
+
+func (w *watchers) add(userID int64, sink fanout.Sink) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.byID == nil {
 		w.byID = make(map[int64][]fanout.Sink)
 	}
 	w.byID[userID] = append(w.byID[userID], sink)
-	return func() { w.remove(userID, sink) }
 }
 
 func (w *watchers) remove(userID int64, sink fanout.Sink) {
@@ -137,12 +145,12 @@ func (s *Service) send(ctx context.Context, n *notes) {
 	}
 	for _, notice := range n.list {
 		s.watchers.deliver(notice.to.ID, notice.event)
-		eventMessage.Tell(s.bus, userEvent{notice.to.ID, notice.event})
+		eventMessage.Tell(s.bus, notice.to.ID, userEvent{notice.to.ID, notice.event})
 	}
 }
 
 // eventMessage is a message to other nodes with an event for their sinks.
-const eventMessage bus.Subject[userEvent] = "relation"
+const eventMessage bus.UserSubject[userEvent] = "relation"
 
 // userEvent is an event for the user with the users.id To.
 type userEvent struct {

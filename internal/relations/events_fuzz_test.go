@@ -41,7 +41,7 @@ func FuzzEvent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		sink := &reader{t}
 		for to := range int64(3) {
-			defer s.Watch(to, sink)()
+			defer s.Watch(t.Context(), to, sink)()
 		}
 		b.Receive(t.Context(), string(eventMessage), body)
 	})

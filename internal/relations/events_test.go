@@ -132,7 +132,7 @@ func (w *world) clear() {
 func TestEvents_OncePerDevice(t *testing.T) {
 	each(t, func(w *world) {
 		w.watch("ann", "ann")
-		stop := w.relations.Watch(w.user("ann").ID, &device{&w.journal, "gone"})
+		stop := w.relations.Watch(ctx, w.user("ann").ID, &device{&w.journal, "gone"})
 		stop()
 		w.block("ann", "bob")
 		w.told("ann: BLOCK_ADDED bob", "ann: BLOCK_ADDED bob")
@@ -268,7 +268,7 @@ func TestEvents_AtOtherNodes(t *testing.T) {
 		b := new(bus.Bus)
 		other := New(w.db, b, w.secret, w.clock)
 		for _, who := range []string{"ann", "bob"} {
-			other.Watch(w.user(who).ID, &device{&w.journal, who})
+			other.Watch(ctx, w.user(who).ID, &device{&w.journal, who})
 		}
 		for i, event := range events {
 			owner, _, _ := strings.Cut(want[i], ":")

@@ -269,7 +269,7 @@ func carries(owner string, event *Event) bool {
 func (w *world) watch(ids ...string) {
 	w.t.Helper()
 	for _, id := range ids {
-		w.relations.Watch(w.user(id).ID, &device{&w.journal, id})
+		w.relations.Watch(ctx, w.user(id).ID, &device{&w.journal, id})
 	}
 }
 

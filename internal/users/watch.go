@@ -21,9 +21,10 @@ const (
 	showTimeout = 5 * time.Second
 )
 
-// aboutUsers is the subject of messages to other nodes with the users.id of users that have changed.
-// It holds no profiles: a node that watches one of the users reads its row.
-const aboutUsers bus.Subject[[]int64] = "user"
+// aboutUsers is the subject of messages to other nodes about a user that has changed, with its
+// users.id; a node of an earlier release sends those of several users in one message. It holds no
+// profiles: a node that watches the user reads its row.
+const aboutUsers bus.UserSubject[[]int64] = "user"
 
 // shown is what the watchers of a user have last been shown of it.
 type shown struct {
@@ -90,7 +91,11 @@ func (s *Service) Watch(ctx context.Context, appID int64, ids []string, sink fan
 	slices.Sort(keys)
 	keys = slices.Compact(keys)
 	joined := s.watchers.join(keys, sink, s.follow)
-	stop = func() { s.watchers.leave(keys, sink) }
+	unfollow := s.bus.Follow(ctx, keys...)
+	stop = func() {
+		s.watchers.leave(keys, sink)
+		unfollow()
+	}
 	// What changed before the watches joined is in this read, and what changes later is announced.
 	if found, err = s.ByIDs(ctx, appID, ids); err != nil {
 		stop()
@@ -116,7 +121,9 @@ func (s *Service) announce(ctx context.Context, keys ...int64) {
 			s.show(ctx, w)
 		}
 	}
-	aboutUsers.Tell(s.bus, keys)
+	for _, key := range keys {
+		aboutUsers.Tell(s.bus, key, []int64{key})
+	}
 }
 
 // show reads a user and delivers it to its watchers if it differs from what they were shown. If the

@@ -39,6 +39,8 @@ type circle struct {
 	// ready is closed when the first lists have been loaded; err is the result.
 	ready chan struct{}
 	err   error
+	// unfollow ends the messages of other nodes about the owner. It is set before ready is closed.
+	unfollow func()
 
 	mu     sync.Mutex
 	closed bool
@@ -135,6 +137,7 @@ func (c *circle) Flush() {
 // close ends all watches.
 func (c *circle) close() {
 	c.watcher.Stop()
+	c.unfollow()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true

@@ -112,7 +112,9 @@ func (cs *Circles) Watch(ctx context.Context, of *models.App, acc status.Account
 	op := &operation{sink: sink, began: cs.Moment().Version}
 	c, first := cs.join(of, acc, op)
 	if first {
-		c.err = c.loadFirst(context.WithoutCancel(ctx))
+		ctx := context.WithoutCancel(ctx)
+		c.unfollow = cs.Bus.Follow(ctx, acc.ID) // what other nodes change from now on is not missed
+		c.err = c.loadFirst(ctx)
 		if c.err != nil {
 			cs.remove(c)
 		}

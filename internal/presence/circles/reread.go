@@ -14,7 +14,7 @@ import (
 // there.
 const (
 	// listMessage is a change of an account's friends or subscriptions.
-	listMessage bus.Subject[listHint] = "list"
+	listMessage bus.UserSubject[listHint] = "list"
 	// appMessage is a change of an app's settings, with apps.id.
 	appMessage bus.Subject[int64] = "app"
 )
@@ -33,7 +33,7 @@ const rereadPause = time.Second
 // notifyOtherNodes sends a hint at a change of one of the owner's lists.
 func (cs *Circles) notifyOtherNodes(reason reasons, owner int64, others ...int64) {
 	if len(others) > 0 {
-		listMessage.Tell(cs.Bus, listHint{reason, owner, others})
+		listMessage.Tell(cs.Bus, owner, listHint{reason, owner, others})
 	}
 }
 
