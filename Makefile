@@ -106,9 +106,12 @@ USERS_OF_REDIS := ./internal/redis ./internal/bus ./internal/throttle ./internal
 
 # Galera needs the Debian packages galera-4, rsync and lsof, which `make deps` does not install.
 .PHONY: test-engines
-test-engines: ## the tests on engines that `make test` lacks: a Galera cluster of three members, failovers of Redis under load
+test-engines: ## the tests on engines that `make test` lacks: a Galera cluster of three members, failovers of Redis under load, a Redis Cluster
 	ROLLCALL_TEST_ENGINES=1 $(GO) test -timeout 10m -p 1 -run '^TestGalera' -count=1 -v ./cli ./internal/database
-	ROLLCALL_TEST_ENGINES=1 $(GO) test -timeout 10m -run '^TestSentinelFailovers' -count=1 -v ./internal/presence
+	ROLLCALL_TEST_ENGINES=1 $(GO) test -timeout 10m -run '^Test(SentinelFailovers|RedisCluster)' -count=1 -v ./internal/presence
+	ROLLCALL_TEST_ENGINES=1 $(GO) test -timeout 10m -run '^TestCluster' -count=1 -v ./internal/redis
+	ROLLCALL_TEST_REDIS_BUCKETS=1 $(GO) test -timeout 20m -p 1 -count=1 ./internal/presence/...
+	ROLLCALL_TEST_REDIS_CLUSTER=1 $(GO) test -timeout 20m -p 1 -count=1 $(USERS_OF_REDIS)
 
 # The packages whose tests run on other servers than MariaDB. PKG=./internal/users tests one of them.
 RULES := $(addprefix ./internal/,apps audit database figures jobs operators outbox relations subscriptions token users webhooks)

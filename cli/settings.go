@@ -91,7 +91,7 @@ type serveSettings struct {
 	SSO                ssoSettings   `embed:"" prefix:"sso-" envprefix:"ROLLCALL_SSO_"`
 	OpsListen          string        `env:"ROLLCALL_OPS_LISTEN" default:"127.0.0.1:8081" help:"HOST:PORT for /metrics and /debug/pprof; empty: off (${env})."`
 	OpsHosts           []string      `env:"ROLLCALL_OPS_HOSTS" help:"Host names under which /metrics and /debug/pprof are served, besides IP addresses and localhost (${env})."`
-	RedisURL           string        `env:"ROLLCALL_REDIS_URL" secret:"url" help:"redis://user:password@host:6379/0, or rediss://…, for several nodes on one database; several hosts, separated by commas, are a primary and its replicas, or Sentinels with ?master_name=NAME; without it there is one node (${env})."`
+	RedisURL           string        `env:"ROLLCALL_REDIS_URL" secret:"url" help:"redis://user:password@host:6379/0, or rediss://…, for several nodes on one database; several hosts, separated by commas, are a primary and its replicas, members of a Redis Cluster, or Sentinels with ?master_name=NAME; without it there is one node (${env})."`
 	RedisTLS           tlsFiles      `embed:"" prefix:"redis-tls-" envprefix:"ROLLCALL_REDIS_TLS_"`
 	MetricsApps        int           `env:"ROLLCALL_METRICS_APPS" name:"metrics-apps" default:"10" help:"How many apps have metrics of their own, the busiest ones; 0: none (${env})."`
 	AdminPassword      string        `env:"ROLLCALL_ADMIN_PASSWORD" secret:"" help:"The first operator's password, first start only; generated unless given (${env})."`

@@ -295,9 +295,17 @@ func TestCircle_Queries(t *testing.T) {
 // switches. It is called before a world uses db, because GORM's callbacks have no lock.
 func queryCount(t *testing.T, db *database.DB) *atomic.Int64 {
 	t.Helper()
+	return countWhere(t, db, func(sql string) bool {
+		return !strings.Contains(sql, "FROM `apps`") // the switches, once a second for all
+	})
+}
+
+// countWhere is queryCount for the statements for which wanted returns true.
+func countWhere(t *testing.T, db *database.DB, wanted func(sql string) bool) *atomic.Int64 {
+	t.Helper()
 	n := new(atomic.Int64)
 	see := func(sql string, _ []any) {
-		if !strings.Contains(sql, "FROM `apps`") { // the switches, once a second for all
+		if wanted(sql) {
 			n.Add(1)
 		}
 	}

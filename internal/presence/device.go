@@ -90,7 +90,7 @@ func (h *Hub) revoke(ctx context.Context, ev bus.AccessRevoked) {
 	_, err := h.registry.Cut(ctx, status.AccountOf(ev.User), nil, cause.Reason.Leaves(), cause)
 	if err == nil && ev.Reason != bus.ReasonBanned {
 		// Watchers here must receive its last change before the erasure takes their watches away.
-		_ = h.registry.CatchUpAll(ctx) // fails if the connection is lost: there is nothing to wait for
+		_ = h.registry.Receive(ctx, ev.User.ID) // fails if the connection is lost: there is nothing to wait for
 	}
 	if err != nil {
 		// The user's requests are refused all the same, and every node checks its devices when it

@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,8 +61,6 @@ type Hub struct {
 	clock    func() time.Time
 	log      *slog.Logger
 	metrics  *metrics
-	// seq is the number of the latest change of a status in this process.
-	seq atomic.Int64
 	// board delivers the changes; each of its queues orders those of its accounts.
 	board *fanout.Board
 	// circles receive statuses as far as friendships, subscriptions and the apps' switches allow.
@@ -100,19 +97,20 @@ func New(db *database.DB, b *bus.Bus, interests circles.Interests, opts Options)
 	h.board = fanout.NewBoard(func(n int) { h.metrics.deliveries.Add(float64(n)) })
 	if opts.Redis == nil {
 		h.registry = memory.New(memory.Config{
-			Columns: h.columns(), Board: h.board, Now: h.now, Version: &h.seq, LastDeviceGone: h.lastDeviceGone,
+			Columns: h.columns(), Board: h.board, Now: h.now, LastDeviceGone: h.lastDeviceGone,
 			Observer: opts.Observer, Devices: &h.metrics.devices, OnlineUsers: h.metrics.onlineUsers, Events: h.metrics.events,
 		})
 	} else {
 		columns := h.columns()
 		columns.Forward = true
 		h.registry = cluster.New(cluster.Config{
-			Redis: opts.Redis, DB: db, Columns: columns, Board: h.board, Log: h.log, Now: h.now, Version: &h.seq,
+			Redis: opts.Redis, DB: db, Columns: columns, Board: h.board, Log: h.log, Now: h.now,
 			LastDeviceGone: h.lastDeviceGone, NodeSwept: func(ctx context.Context) { b.PublishNodeSwept(ctx, bus.NodeSwept{}) },
 			RevokedSince: opts.RevokedSince, Observer: opts.Observer, Devices: &h.metrics.devices, OnlineUsers: h.metrics.onlineUsers,
 			Events: h.metrics.events, RedisFailures: h.metrics.redisFailures, NodesSwept: h.metrics.nodesSwept,
 		})
 	}
+	h.metrics.observe(opts.Metrics, h.registry)
 	h.clients = clients{node: opts.Node, open: make(map[string]*clientsSearch)}
 	clientsMessage.Hear(b, h.respondClients)
 	foundMessage.Hear(b, h.receiveClients)
@@ -120,7 +118,7 @@ func New(db *database.DB, b *bus.Bus, interests circles.Interests, opts Options)
 	h.disabled = newDisabledApps(h)
 	b.OnAppChanged(h.disabled.appChanged)
 	h.circles = circles.New(circles.Config{
-		DB: db, Bus: b, Board: h.board, Registry: h.registry, Interests: interests, Moment: h.moment, Log: h.log,
+		DB: db, Bus: b, Board: h.board, Registry: h.registry, Interests: interests, Log: h.log,
 		Closing: h.closing, Life: h.life,
 	})
 	return h
@@ -175,11 +173,6 @@ func (h *Hub) Networked() bool {
 }
 
 func (h *Hub) now() models.Time { return models.TimeOf(h.clock()) }
-
-// moment returns the present moment.
-func (h *Hub) moment() status.Moment {
-	return status.Moment{Version: h.seq.Load(), At: h.now() - 1}
-}
 
 // lastDeviceGone publishes that a user has no device any more.
 func (h *Hub) lastDeviceGone(userID int64) {

@@ -50,3 +50,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	}, func() float64 { return float64(m.devices.Load()) })
 	return m
 }
+
+// observe registers the metrics of the registry on r, or nowhere if it is nil.
+func (*metrics) observe(r prometheus.Registerer, statuses registry) {
+	promauto.With(r).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rollcall_presence_unwritten", Help: "Users whose status is still to be written to the database.",
+	}, func() float64 { return float64(statuses.Unwritten()) })
+}

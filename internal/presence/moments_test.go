@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -207,7 +208,7 @@ func TestChangedAt_Grows(t *testing.T) {
 					gone.crash()
 					m.nodes = m.nodes[1:]
 					left := m.at(0).node()
-					if err := left.Sweep(context.Background(), gone.node().Stats().Name); err != nil {
+					if err := left.Sweep(context.Background(), gone.node().Stats().Names); err != nil {
 						m.t.Fatal(err)
 					}
 				}, "OFFLINE"},
@@ -219,9 +220,13 @@ func TestChangedAt_Grows(t *testing.T) {
 					row := w.row(0)
 					return row.PresenceAt == nil || m.last.ChangedAt != nil && *row.PresenceAt == *m.last.ChangedAt
 				}, "the status to be written")
-				key := w.redis.Key("user:" + strconv.FormatInt(w.users[0].ID, 10))
-				if err := w.redis.Do(context.Background(), w.redis.B().Del().Key(key).Build()).Error(); err != nil {
-					m.t.Fatal(err)
+				for _, key := range w.keys() {
+					if !strings.HasSuffix(key, ":user:"+strconv.FormatInt(w.users[0].ID, 10)) {
+						continue
+					}
+					if err := w.redis.Do(context.Background(), w.redis.B().Del().Key(key).Build()).Error(); err != nil {
+						m.t.Fatal(err)
+					}
 				}
 			})},
 		} {

@@ -66,48 +66,59 @@ func (r *recorder) hears(w *world, want string) {
 }
 
 func TestNodes_AreOneService(t *testing.T) {
-	testenv.Each(t, func(t *testing.T, db *database.DB) {
-		n := newNodes(t, db, 3, 2)
-		a, b, c := n[0], n[1], n[2]
-		users, app := new(recorder), new(recorder)
-		c.WatchUsers([]status.Account{c.account(0)}, users, true)
-		c.WatchApp(c.app.ID, app)
-		first, _ := a.connect(0)
-		second, secondLink := b.connect(0)
-		for _, w := range n {
-			w.wantPresence(0, models.PresenceOnline)
-			if got := w.OnlineCount(w.app.ID); got != 1 {
-				t.Fatalf("%d users are online, want 1", got)
-			}
-			if got := w.Devices(w.users[0].ID); len(got) != 2 || got[0] != first.Info() || got[1] != second.Info() {
-				t.Fatalf("the devices are %+v", got)
-			}
-		}
-		if _, err := c.SetStatus(c.account(0), "busy"); err != nil {
-			t.Fatal(err)
-		}
-		if got := a.StatusOf(a.row(0)); got.CustomStatus != "busy" {
-			t.Fatalf("the status is %+v", got)
-		}
-		first.Gone()
-		a.wantPresence(0, models.PresenceOnline)
-		if n := c.logout(0, nil, true); n != 1 {
-			t.Errorf("%d devices were logged out, want the one at another node", n)
-		}
-		secondLink.wants(b, status.ReasonLoggedOut)
-		for _, w := range n {
-			w.wantPresence(0, models.PresenceUnlogined)
-		}
-		if got := a.row(0).Presence; got != models.PresenceUnlogined {
-			t.Fatalf("the row holds %s after the call", got)
-		}
-		if _, err := a.SetStatus(a.account(0), "x"); fault.CodeOf(err) != fault.NotOnline {
-			t.Fatalf("setting a status without a device returned %v", err)
-		}
-		want := "u0:ONLINE u0:ONLINE:busy u0:UNLOGINED"
-		users.hears(c, "u0:UNLOGINED "+want)
-		app.hears(c, want)
+	testenv.Each(t, func(t *testing.T, db *database.DB) { newNodes(t, db, 3, 2).areOneService(t) })
+}
+
+func TestRedisCluster_NodesAreOneService(t *testing.T) {
+	t.Parallel() // mostly waits for the cluster
+	onMySQL(t, func(db *database.DB) {
+		url := testenv.NewRedisCluster(t, 3, 0).URL()
+		newNodesAt(t, db, testenv.Service(), []string{url, url, url}, 2).areOneService(t)
 	})
+}
+
+// areOneService checks that three nodes with two users decide together.
+func (n nodes) areOneService(t *testing.T) {
+	t.Helper()
+	a, b, c := n[0], n[1], n[2]
+	users, app := new(recorder), new(recorder)
+	c.WatchUsers([]status.Account{c.account(0)}, users, true)
+	c.WatchApp(c.app.ID, app)
+	first, _ := a.connect(0)
+	second, secondLink := b.connect(0)
+	for _, w := range n {
+		w.wantPresence(0, models.PresenceOnline)
+		if got := w.OnlineCount(w.app.ID); got != 1 {
+			t.Fatalf("%d users are online, want 1", got)
+		}
+		if got := w.Devices(w.users[0].ID); len(got) != 2 || got[0] != first.Info() || got[1] != second.Info() {
+			t.Fatalf("the devices are %+v", got)
+		}
+	}
+	if _, err := c.SetStatus(c.account(0), "busy"); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.StatusOf(a.row(0)); got.CustomStatus != "busy" {
+		t.Fatalf("the status is %+v", got)
+	}
+	first.Gone()
+	a.wantPresence(0, models.PresenceOnline)
+	if n := c.logout(0, nil, true); n != 1 {
+		t.Errorf("%d devices were logged out, want the one at another node", n)
+	}
+	secondLink.wants(b, status.ReasonLoggedOut)
+	for _, w := range n {
+		w.wantPresence(0, models.PresenceUnlogined)
+	}
+	if got := a.row(0).Presence; got != models.PresenceUnlogined {
+		t.Fatalf("the row holds %s after the call", got)
+	}
+	if _, err := a.SetStatus(a.account(0), "x"); fault.CodeOf(err) != fault.NotOnline {
+		t.Fatalf("setting a status without a device returned %v", err)
+	}
+	want := "u0:ONLINE u0:ONLINE:busy u0:UNLOGINED"
+	users.hears(c, "u0:UNLOGINED "+want)
+	app.hears(c, want)
 }
 
 func TestNodes_CutDevicesElsewhere(t *testing.T) {

@@ -65,6 +65,7 @@ func onMySQL(t *testing.T, test func(db *database.DB)) {
 func TestPartitionedNode(t *testing.T) {
 	t.Parallel() // mostly waits
 	onMySQL(t, func(db *database.DB) {
+		testenv.NeedSingleRedis(t)
 		url, service := testenv.RedisURL(t), testenv.Service()
 		proxy := testenv.NewProxy(t, url[len("redis://"):])
 		n := newNodesAt(t, db, service, []string{url, "redis://" + proxy.Address()}, 5)

@@ -39,6 +39,7 @@ func (w *world) signOut(user int) {
 
 // linkTo starts two nodes. The test can cut the first one's connection to Redis.
 func linkTo(t *testing.T, db *database.DB, users int) (n nodes, way *testenv.Proxy) {
+	testenv.NeedSingleRedis(t)
 	url := testenv.RedisURL(t)
 	way = testenv.NewProxy(t, url[len("redis://"):])
 	return newNodesAt(t, db, testenv.Service(), []string{"redis://" + way.Address(), url}, users), way

@@ -40,10 +40,14 @@ func (w *world) memory() *memory.Registry { return w.registry.(*memory.Registry)
 // node returns the registry of a world that has a Redis.
 func (w *world) node() *cluster.Registry { return w.registry.(*cluster.Registry) }
 
-// heard waits until the node has received all changes so far.
+// heard waits until the node has received all changes so far of the world's users.
 func (w *world) heard() {
 	w.t.Helper()
-	if err := w.registry.CatchUpAll(context.Background()); err != nil {
+	ids := make([]int64, len(w.users))
+	for i, u := range w.users {
+		ids[i] = u.ID
+	}
+	if err := w.registry.Receive(context.Background(), ids...); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -33,10 +33,14 @@ func (h *Hub) StatusesOf(ctx context.Context, users []*models.User) ([]models.Us
 }
 
 // WatchedStatusesOf is StatusesOf for users that the caller has just begun to watch. It first waits
-// until this node receives the changes of all watched users, so that the statuses are not older than
+// until this node receives their changes, so that the statuses are not older than
 // the first change that the watches receive.
 func (h *Hub) WatchedStatusesOf(ctx context.Context, users []*models.User) ([]models.UserStatus, error) {
-	if err := h.registry.Settle(ctx); err != nil {
+	keys := make([]int64, len(users))
+	for i, u := range users {
+		keys[i] = status.UserKey(u.ID)
+	}
+	if err := h.registry.Settle(ctx, keys...); err != nil {
 		return nil, err
 	}
 	return h.StatusesOf(ctx, users)

@@ -34,7 +34,7 @@ func (h *Hub) WatchUsers(ctx context.Context, accs []status.Account, sink fanout
 			h.leave(fanout.Pointers(watches))
 		}
 	}
-	err = h.registry.Settle(ctx)
+	err = h.registry.Settle(ctx, keys...)
 	if err == nil && snapshot {
 		err = h.open(ctx, w, joined, accs)
 	}
@@ -76,7 +76,7 @@ func (h *Hub) WatchApp(ctx context.Context, appID int64, sink fanout.Sink) (stop
 			leave()
 		}
 	}
-	if err := h.registry.Settle(ctx); err != nil {
+	if err := h.registry.Settle(ctx, status.AppKey(appID)); err != nil {
 		stop()
 		return nil, fmt.Errorf("watching app %d: %w", appID, err)
 	}

@@ -52,14 +52,6 @@ type circle struct {
 	left map[int64]status.Moment
 }
 
-// operation is one statusChanged operation.
-type operation struct {
-	sink fanout.Sink
-	// began is the version of the latest change before it began. A client that reads a status after
-	// that must not receive a change that is older than the response.
-	began int64
-}
-
 // list is one of the circle's lists.
 type list struct {
 	state listState
@@ -95,7 +87,7 @@ func newCircle(all *Circles, acc status.Account, wanted reasons) *circle {
 		if wanted&reason != 0 {
 			c.lists[i] = list{state: loading, loads: 1}
 		} else {
-			c.lists[i].offSince = all.Moment()
+			c.lists[i].offSince = all.Registry.Moment()
 		}
 	}
 	c.add([]int64{acc.ID}, self, nil)
@@ -105,7 +97,7 @@ func newCircle(all *Circles, acc status.Account, wanted reasons) *circle {
 // Deliver delivers a change to all operations that began before it.
 func (c *circle) Deliver(ev *fanout.Event) {
 	for _, op := range *c.operations.Load() {
-		if ev.Seq() > op.began {
+		if op.precedes(ev) {
 			op.sink.Deliver(ev)
 		}
 	}
@@ -114,7 +106,7 @@ func (c *circle) Deliver(ev *fanout.Event) {
 // Gather is like Deliver, but what the operations gather waits for Flush.
 func (c *circle) Gather(ev *fanout.Event) {
 	for _, op := range *c.operations.Load() {
-		if ev.Seq() <= op.began {
+		if !op.precedes(ev) {
 			continue
 		}
 		if g, ok := op.sink.(fanout.Gatherer); ok {
@@ -191,7 +183,7 @@ func (c *circle) follow(wanted reasons) {
 		case c.closed:
 		case wanted&reason == 0 && l.state != off:
 			if l.state == on || l.offSince == (status.Moment{}) {
-				l.offSince = c.all.Moment()
+				l.offSince = c.all.Registry.Moment()
 			}
 			l.state, l.pending = off, nil
 			c.removeAll(reason)
@@ -378,7 +370,7 @@ func (c *circle) leave(gone []*fanout.Watch) {
 		q.Leave(part)
 		if mayReturn {
 			for _, w := range part {
-				c.left[w.Key] = c.all.Registry.Moment(w.Key)
+				c.left[w.Key] = c.all.Registry.MomentOf(w.Key)
 			}
 		}
 	})

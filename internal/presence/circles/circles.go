@@ -31,12 +31,16 @@ type Registry interface {
 	// Follow and Unfollow count the watches of a key of the board.
 	Follow(key int64)
 	Unfollow(key int64)
-	// Settle waits until this node receives the changes of all keys that are followed.
-	Settle(ctx context.Context) error
-	// CatchUpAll waits until this node has received all changes so far.
-	CatchUpAll(ctx context.Context) error
-	// Moment returns how far the user's changes have been published. The user's queue is locked.
-	Moment(userID int64) status.Moment
+	// Settle waits until this node receives the changes of these followed keys, or of all that are
+	// followed if none is given.
+	Settle(ctx context.Context, keys ...int64) error
+	// Receive waits until this node has received all changes so far of these users, or of all users if
+	// none is named.
+	Receive(ctx context.Context, userIDs ...int64) error
+	// Moment returns the present moment.
+	Moment() status.Moment
+	// MomentOf returns how far the user's changes have been published. The user's queue is locked.
+	MomentOf(userID int64) status.Moment
 	// Missed returns what the watcher of watches that join now, all of one locked queue, must
 	// receive first because of an absence. CatchUp, called afterwards, delivers what Missed cannot
 	// know.
@@ -55,9 +59,7 @@ type Config struct {
 	Board     *fanout.Board
 	Registry  Registry
 	Interests Interests
-	// Moment returns the present moment.
-	Moment func() status.Moment
-	Log    *slog.Logger
+	Log       *slog.Logger
 	// Closing ends when no further work should begin, Life when the work must end.
 	Closing, Life context.Context
 }
@@ -76,6 +78,8 @@ type Circles struct {
 	byUser map[int64]*circle // by users.id of the owner
 	// apps are the apps with circles or with operations that query statuses, by apps.id.
 	apps map[int64]*app
+	// beginnings are those of the operations that began last, in their order.
+	beginnings []beginning
 	// appChanges counts the changes of apps received from the bus. Switches that were read before
 	// the latest of them may be outdated.
 	appChanges int
@@ -109,7 +113,7 @@ func (cs *Circles) Run() {
 //
 // stop ends the watch; calling it again does nothing.
 func (cs *Circles) Watch(ctx context.Context, of *models.App, acc status.Account, sink fanout.Sink) (stop func(), err error) {
-	op := &operation{sink: sink, began: cs.Moment().Version}
+	op := cs.operation(sink)
 	c, first := cs.join(of, acc, op)
 	if first {
 		ctx := context.WithoutCancel(ctx)
@@ -127,7 +131,7 @@ func (cs *Circles) Watch(ctx context.Context, of *models.App, acc status.Account
 		err = ctx.Err()
 	}
 	if err == nil {
-		err = cs.Registry.Settle(ctx)
+		err = cs.Registry.Settle(ctx, c.watched(self|friendship|subscription)...)
 	}
 	stop = sync.OnceFunc(func() {
 		if cs.leave(c, op) {

@@ -27,9 +27,10 @@ type registry struct{}
 
 func (registry) Follow(int64)                                                    {}
 func (registry) Unfollow(int64)                                                  {}
-func (registry) Settle(context.Context) error                                    { return nil }
-func (registry) CatchUpAll(context.Context) error                                { return nil }
-func (registry) Moment(int64) status.Moment                                      { return status.Moment{} }
+func (registry) Settle(context.Context, ...int64) error                          { return nil }
+func (registry) Receive(context.Context, ...int64) error                         { return nil }
+func (registry) Moment() status.Moment                                           { return status.Moment{} }
+func (registry) MomentOf(int64) status.Moment                                    { return status.Moment{} }
 func (registry) Missed([]*fanout.Watch, *status.Absence) []*fanout.Event         { return nil }
 func (registry) CatchUp(context.Context, *fanout.Watcher, *status.Absence) error { return nil }
 
@@ -43,7 +44,6 @@ func newCircles(tb testing.TB, db *database.DB) *Circles {
 	return New(Config{
 		DB: db, Bus: new(bus.Bus), Board: board, Registry: registry{},
 		Interests: Interests{Friends: relations.Friends, Subscriptions: subscriptions.Lists},
-		Moment:    func() status.Moment { return status.Moment{} },
 		Log:       slog.New(slog.DiscardHandler), Closing: tb.Context(), Life: tb.Context(),
 	})
 }

@@ -54,11 +54,11 @@ func (cs *Circles) followHint(ctx context.Context, hint listHint) {
 		return
 	}
 	// The last change of a user that was erased comes before the user leaves the list.
-	_ = cs.Registry.CatchUpAll(ctx) // fails if the connection is lost: there is nothing to wait for
+	_ = cs.Registry.Receive(ctx, hint.Others...) // fails if the connection is lost: there is nothing to wait for
 	err := c.rereadSome(ctx, i, hint.Others)
 	if err == nil {
 		// The friend's changes must be delivered before the event of a new friendship follows.
-		err = cs.Registry.Settle(ctx)
+		err = cs.Registry.Settle(ctx, hint.Others...)
 	}
 	if err != nil && ctx.Err() == nil {
 		cs.Log.Error("reading a changed list failed; retrying", "user", hint.Owner, "error", err)

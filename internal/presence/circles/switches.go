@@ -139,6 +139,7 @@ func (cs *Circles) followSwitches() {
 	for {
 		select {
 		case <-ticker.C:
+			cs.forgetBeginnings(time.Now().Add(-beginningKept))
 		case <-cs.readSwitches:
 		case <-cs.Closing.Done():
 			return

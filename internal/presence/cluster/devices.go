@@ -18,8 +18,8 @@ var (
 	loggedOut   = status.Cause{Reason: status.ReasonLoggedOut}
 )
 
-// Connect adds a device; see Hub.Connect.
-func (s *Registry) Connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
+// connect adds a device; see Hub.Connect.
+func (b *bucket) connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
 	read func(context.Context) (status.Account, error)) (*status.Device, error) {
 	check := func(ctx context.Context) error {
 		_, err := read(ctx)
@@ -33,17 +33,17 @@ func (s *Registry) Connect(ctx context.Context, acc status.Account, platform mod
 		}
 		acc = known
 	}
-	d := status.NewDevice(s, acc, platform, link, s.Now())
-	l, err := s.arrive(d)
+	d := status.NewDevice(b, acc, platform, link, b.Now())
+	l, err := b.arrive(d)
 	if err != nil {
 		return nil, err
 	}
 	err = check(ctx)
 	if err == nil {
-		err = s.letIn(ctx, l, d, check)
+		err = b.letIn(ctx, l, d, check)
 	}
 	if err != nil {
-		s.takeOut(l, func(other *status.Device) bool { return other == d })
+		b.takeOut(l, func(other *status.Device) bool { return other == d })
 		return nil, err
 	}
 	return d, nil
@@ -52,31 +52,31 @@ func (s *Registry) Connect(ctx context.Context, acc status.Account, platform mod
 // arrive registers a device that does not count as connected yet but can already be cut. From here
 // on this node follows the account's own topic: the records received on it are what is written
 // again after Redis was unreachable.
-func (s *Registry) arrive(d *status.Device) (*local, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+func (b *bucket) arrive(d *status.Device) (*local, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
 		return nil, status.ErrClosed
 	}
-	l := s.useLocked(d.Account())
+	l := b.useLocked(d.Account())
 	l.arriving[d] = struct{}{}
-	s.views.follow(status.UserKey(d.Account().ID))
+	b.views.follow(status.UserKey(d.Account().ID))
 	return l, nil
 }
 
 // letIn adds the device to Redis and records the login in the database. If the user's access may
 // have been revoked since it was checked, letIn checks it again, so that no user comes ONLINE by
 // racing with a ban.
-func (s *Registry) letIn(ctx context.Context, l *local, d *status.Device, check func(context.Context) error) error {
+func (b *bucket) letIn(ctx context.Context, l *local, d *status.Device, check func(context.Context) error) error {
 	login := ledger.Login{
 		User: d.Account().Disconnected(), Device: d.Info(), Limit: d.Account().DeviceLimit, Reason: encodeCause(deviceLimit),
 	}
 	for {
 		err := ctx.Err()
 		if err == nil {
-			login.Node, login.Now = s.lease.current(), s.Now()
+			login.Node, login.Now = b.lease.current(), b.Now()
 			var there bool
-			if there, err = s.register(ctx, l, d, login); there {
+			if there, err = b.register(ctx, l, d, login); there {
 				return nil
 			}
 		}
@@ -85,19 +85,19 @@ func (s *Registry) letIn(ctx context.Context, l *local, d *status.Device, check 
 		switch {
 		case err == nil: // the node was renamed: try again
 		case leaseLost(err):
-			err = s.lease.awaitRename(ctx, login.Node)
+			err = b.lease.awaitRename(ctx, login.Node)
 		case errors.As(err, &revoked):
 			login.Mark = revoked.Mark
 			err = check(ctx)
 		case errors.As(err, &unrecorded):
 			login.Recorded = unrecorded.At
-			err = s.mirror.Login(d.Account().ID, status.State{Presence: models.PresenceOnline, Since: unrecorded.At}).Wait(ctx)
+			err = b.mirror.Login(d.Account().ID, status.State{Presence: models.PresenceOnline, Since: unrecorded.At}).Wait(ctx)
 			if err != nil {
 				err = fmt.Errorf("recording the login of user %d: %w", d.Account().ID, err)
 			}
 		}
 		if err != nil {
-			s.abandon(d, login)
+			b.abandon(d, login)
 			return err
 		}
 	}
@@ -105,112 +105,112 @@ func (s *Registry) letIn(ctx context.Context, l *local, d *status.Device, check 
 
 // register makes one attempt to add the device to Redis. It returns there as true if the device is
 // in Redis, or was cut concurrently.
-func (s *Registry) register(ctx context.Context, l *local, d *status.Device, login ledger.Login) (there bool, err error) {
+func (b *bucket) register(ctx context.Context, l *local, d *status.Device, login ledger.Login) (there bool, err error) {
 	l.step.Lock()
 	defer l.step.Unlock()
-	unsubscribed := s.views.isUnsubscribed(status.UserKey(d.Account().ID))
-	in, err := s.ledger.Connect(ctx, login)
+	unsubscribed := b.views.isUnsubscribed(status.UserKey(d.Account().ID))
+	in, err := b.ledger.Connect(ctx, login)
 	var revoked *ledger.RevokedError
 	var unrecorded *ledger.LoginError
 	if err != nil {
 		if !leaseLost(err) && !errors.As(err, &revoked) && !errors.As(err, &unrecorded) {
-			s.noteFailedStep(err)
+			b.noteFailedStep(err)
 		}
 		return false, err
 	}
 	if r := in.Record; in.Came {
-		s.noteTransition(r)
+		b.noteTransition(r)
 		if r.Since != login.Recorded {
-			s.mirror.Keep(r.ID, r.State)
+			b.mirror.Keep(r.ID, r.State)
 		}
 	}
-	s.cutHere(d.Account().ID, in.Surplus, deviceLimit, false)
-	s.views.learn(in.Record)
+	b.cutHere(d.Account().ID, in.Surplus, deviceLimit, false)
+	b.views.learn(in.Record)
 	if unsubscribed {
-		s.views.readOnceSubscribed(d.Account().ID)
+		b.views.readOnceSubscribed(d.Account().ID)
 	}
-	return s.markConnected(ctx, l, d, login.Node, in.Added), nil
+	return b.markConnected(ctx, l, d, login.Node, in.Added), nil
 }
 
 // markConnected turns an arriving device, added to Redis with that version, into a connected one. It
 // reports false if the device was written under a former name of the node and must be written
 // again.
-func (s *Registry) markConnected(ctx context.Context, l *local, d *status.Device, node string, added int64) bool {
-	s.mu.Lock()
+func (b *bucket) markConnected(ctx context.Context, l *local, d *status.Device, node string, added int64) bool {
+	b.mu.Lock()
 	_, arriving := l.arriving[d]
-	if arriving && s.lease.current() != node {
-		s.mu.Unlock()
+	if arriving && b.lease.current() != node {
+		b.mu.Unlock()
 		return false
 	}
 	if arriving {
 		delete(l.arriving, d)
 		l.devices = append(l.devices, placed{d, added})
-		s.Devices.Add(1)
+		b.Devices.Add(1)
 		if len(l.devices) == 1 {
-			s.OnlineUsers.Inc()
+			b.OnlineUsers.Inc()
 		}
 	}
-	s.mu.Unlock()
+	b.mu.Unlock()
 	if !arriving { // it was cut concurrently, possibly before it was added to Redis; Gone follows
-		s.leaveLocked(ctx, d)
+		b.leaveLocked(ctx, d)
 	}
 	return true
 }
 
 // abandon undoes what a failed login has left behind: the database may hold ONLINE for a user
 // without a device.
-func (s *Registry) abandon(d *status.Device, login ledger.Login) {
+func (b *bucket) abandon(d *status.Device, login ledger.Login) {
 	if login.Recorded == 0 {
 		return
 	}
 	ctx := context.Background()
-	s.leaveLocked(ctx, d)
-	records, err := s.ledger.Records(ctx, []int64{d.Account().ID})
+	b.leaveLocked(ctx, d)
+	records, err := b.records(ctx, []int64{d.Account().ID})
 	if err != nil {
-		s.noteFailedStep(err)
+		b.noteFailedStep(err)
 		return
 	}
 	if r := records[0]; r != nil && r.Presence != models.PresenceOnline {
-		s.mirror.Keep(r.ID, status.State{Presence: r.Presence, Since: max(r.Since, login.Recorded)})
+		b.mirror.Keep(r.ID, status.State{Presence: r.Presence, Since: max(r.Since, login.Recorded)})
 	}
 }
 
 // Gone removes a device whose link has ended.
-func (s *Registry) Gone(d *status.Device) {
-	l := s.use(d.Account())
-	defer s.done(l)
-	s.takeOut(l, func(other *status.Device) bool { return other == d })
+func (b *bucket) Gone(d *status.Device) {
+	l := b.use(d.Account())
+	defer b.done(l)
+	b.takeOut(l, func(other *status.Device) bool { return other == d })
 	l.step.Lock()
 	defer l.step.Unlock()
 	// Even if a cut has taken it out already: it may have been written again since.
-	s.leaveLocked(context.Background(), d)
+	b.leaveLocked(context.Background(), d)
 }
 
 // leaveLocked takes one device out of Redis, if it is there. The caller holds the account's step.
-func (s *Registry) leaveLocked(ctx context.Context, d *status.Device) {
-	err := s.leave(ctx, ledger.Departure{
-		User: d.Account().Disconnected(), Devices: []string{d.Info().ID}, To: models.PresenceOffline, Now: s.Now(),
+func (b *bucket) leaveLocked(ctx context.Context, d *status.Device) {
+	err := b.leave(ctx, ledger.Departure{
+		User: d.Account().Disconnected(), Devices: []string{d.Info().ID}, To: models.PresenceOffline, Now: b.Now(),
 	})
 	if err != nil {
-		s.noteFailedStep(err)
+		b.noteFailedStep(err)
 	}
 }
 
 // leave takes devices out of Redis that are no longer at this node.
-func (s *Registry) leave(ctx context.Context, d ledger.Departure) error {
-	r, changed, _, err := s.ledger.Leave(ctx, d)
+func (b *bucket) leave(ctx context.Context, d ledger.Departure) error {
+	r, changed, _, err := b.ledger.Leave(ctx, d)
 	if err == nil && changed {
-		s.noteTransition(r)
-		s.mirror.Keep(r.ID, r.State)
+		b.noteTransition(r)
+		b.mirror.Keep(r.ID, r.State)
 	}
 	return err
 }
 
 // takeOut removes the account's devices at this node for which leaves returns true, including
 // arriving ones, and returns them.
-func (s *Registry) takeOut(l *local, leaves func(*status.Device) bool) (taken []*status.Device) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (b *bucket) takeOut(l *local, leaves func(*status.Device) bool) (taken []*status.Device) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for d := range l.arriving {
 		if leaves(d) {
 			delete(l.arriving, d)
@@ -225,31 +225,31 @@ func (s *Registry) takeOut(l *local, leaves func(*status.Device) bool) (taken []
 		}
 		return false
 	})
-	s.Devices.Add(-int64(before - len(l.devices)))
+	b.Devices.Add(-int64(before - len(l.devices)))
 	if before > 0 && len(l.devices) == 0 {
-		s.OnlineUsers.Dec()
+		b.OnlineUsers.Dec()
 	}
 	for range taken {
-		s.views.unfollow(status.UserKey(l.account.ID))
+		b.views.unfollow(status.UserKey(l.account.ID))
 		if l.users--; l.users == 0 {
-			delete(s.locals, l.account.ID)
+			delete(b.locals, l.account.ID)
 		}
 	}
 	return taken
 }
 
-// Logout ends the device own or all of the account; see Hub.Logout.
-func (s *Registry) Logout(ctx context.Context, acc status.Account, own *status.Device, all bool) (int, error) {
-	l := s.use(acc)
-	defer s.done(l)
-	s.mu.Lock()
-	closed := s.closed
-	s.mu.Unlock()
+// logout ends the device own or all of the account; see Hub.Logout.
+func (b *bucket) logout(ctx context.Context, acc status.Account, own *status.Device, all bool) (int, error) {
+	l := b.use(acc)
+	defer b.done(l)
+	b.mu.Lock()
+	closed := b.closed
+	b.mu.Unlock()
 	if closed {
 		return 0, status.ErrClosed
 	}
 	departure := ledger.Departure{
-		User: s.departing(l, acc), All: true, To: models.PresenceUnlogined, Now: s.Now(), Reason: encodeCause(loggedOut),
+		User: b.departing(l, acc), All: true, To: models.PresenceUnlogined, Now: b.Now(), Reason: encodeCause(loggedOut),
 	}
 	if own != nil && !all {
 		departure.User, departure.All, departure.Devices = acc.Disconnected(), false, []string{own.Info().ID}
@@ -258,40 +258,40 @@ func (s *Registry) Logout(ctx context.Context, acc status.Account, own *status.D
 		own.Leave(true) // the caller closes its link
 	}
 	l.step.Lock()
-	r, changed, gone, err := s.ledger.Leave(ctx, departure)
+	r, changed, gone, err := b.ledger.Leave(ctx, departure)
 	l.step.Unlock()
 	if err != nil {
 		if own != nil {
 			own.Leave(false)
 		}
-		s.noteFailedStep(err)
+		b.noteFailedStep(err)
 		return 0, fmt.Errorf("logging user %d out: %w", acc.ID, err)
 	}
 	if own != nil {
 		own.Logout()
 	}
-	s.cutHere(acc.ID, gone, loggedOut, false)
+	b.cutHere(acc.ID, gone, loggedOut, false)
 	if !changed {
 		return len(gone), nil
 	}
-	s.noteTransition(r)
-	if err := s.mirror.Keep(r.ID, r.State).Wait(ctx); err != nil {
+	b.noteTransition(r)
+	if err := b.mirror.Keep(r.ID, r.State).Wait(ctx); err != nil {
 		return 0, fmt.Errorf("recording the logout of user %d: %w", acc.ID, err)
 	}
 	return len(gone), nil
 }
 
-// Cut ends devices of the account; see the hub's registry.
-func (s *Registry) Cut(ctx context.Context, acc status.Account, deviceIDs []string, to models.Presence, cause status.Cause) (int, error) {
+// cut ends devices of the account; see the hub's registry.
+func (b *bucket) cut(ctx context.Context, acc status.Account, deviceIDs []string, to models.Presence, cause status.Cause) (int, error) {
 	revoked := cause.Reason.IsRevocation()
-	l := s.use(acc)
-	defer s.done(l)
+	l := b.use(acc)
+	defer b.done(l)
 	departure := ledger.Departure{
-		User: acc.Disconnected(), Devices: deviceIDs, To: to, Now: s.Now(),
+		User: acc.Disconnected(), Devices: deviceIDs, To: to, Now: b.Now(),
 		Revoke: revoked, Deleted: cause.Reason == status.ReasonDeleted, Reason: encodeCause(cause),
 	}
 	if deviceIDs == nil {
-		departure.User, departure.All = s.departing(l, acc), true
+		departure.User, departure.All = b.departing(l, acc), true
 	}
 	var taken []*status.Device
 	var r *status.Record
@@ -300,31 +300,31 @@ func (s *Registry) Cut(ctx context.Context, acc status.Account, deviceIDs []stri
 	err := errSilent
 	// While Redis does not respond, a revocation does not attempt the step: many users may be
 	// revoked at once, and each would wait for a time-out before the next one's devices are cut.
-	if !revoked || !s.lease.isSilent() {
+	if !revoked || !b.lease.isSilent() {
 		l.step.Lock()
 		if revoked {
 			// Cut before the step, because Redis may be slow. Gone waits until the step is over.
-			taken = s.cutHere(acc.ID, nil, cause, true)
+			taken = b.cutHere(acc.ID, nil, cause, true)
 		}
-		if r, changed, gone, err = s.ledger.Leave(ctx, departure); err != nil {
-			s.noteFailedStep(err)
+		if r, changed, gone, err = b.ledger.Leave(ctx, departure); err != nil {
+			b.noteFailedStep(err)
 		}
 		l.step.Unlock()
 	}
 	if err != nil {
 		departure.All, departure.Devices, departure.Revoke, departure.Reason = false, nil, false, ""
 		if revoked {
-			taken = append(taken, s.cutHere(acc.ID, nil, cause, true)...)
+			taken = append(taken, b.cutHere(acc.ID, nil, cause, true)...)
 		}
 		for _, d := range taken {
 			departure.Devices = append(departure.Devices, d.Info().ID)
 		}
 		if len(departure.Devices) > 0 {
-			s.repair.scheduleDeparture(departure)
+			b.repair.scheduleDeparture(departure)
 		}
 		return 0, fmt.Errorf("disconnecting user %d: %w", acc.ID, err)
 	}
-	taken = append(taken, s.cutHere(acc.ID, gone, cause, revoked)...)
+	taken = append(taken, b.cutHere(acc.ID, gone, cause, revoked)...)
 	n := len(gone)
 	for _, d := range taken {
 		if !slices.Contains(gone, d.Info().ID) {
@@ -332,9 +332,9 @@ func (s *Registry) Cut(ctx context.Context, acc status.Account, deviceIDs []stri
 		}
 	}
 	if changed {
-		s.noteTransition(r)
+		b.noteTransition(r)
 		if cause.Reason != status.ReasonDeleted {
-			s.mirror.Keep(r.ID, r.State)
+			b.mirror.Keep(r.ID, r.State)
 		}
 	}
 	return n, nil
@@ -342,17 +342,17 @@ func (s *Registry) Cut(ctx context.Context, acc status.Account, deviceIDs []stri
 
 // cutOlder cuts the account's devices at this node that connected under an earlier device generation. It
 // closes them at once and leaves their departures, which may have to wait for Redis, to the repair.
-func (s *Registry) cutOlder(acc status.Account, generation int) {
-	l := s.use(acc)
-	defer s.done(l)
-	departure := ledger.Departure{User: s.departing(l, acc), To: models.PresenceOffline, Now: s.Now()}
-	older := s.takeOut(l, func(d *status.Device) bool { return d.Account().DeviceGeneration < generation })
+func (b *bucket) cutOlder(acc status.Account, generation int) {
+	l := b.use(acc)
+	defer b.done(l)
+	departure := ledger.Departure{User: b.departing(l, acc), To: models.PresenceOffline, Now: b.Now()}
+	older := b.takeOut(l, func(d *status.Device) bool { return d.Account().DeviceGeneration < generation })
 	for _, d := range older {
 		d.Cut(status.Cause{Reason: status.ReasonDisconnected})
 		departure.Devices = append(departure.Devices, d.Info().ID)
 	}
 	if len(older) > 0 {
-		s.repair.scheduleDeparture(departure)
+		b.repair.scheduleDeparture(departure)
 	}
 }
 
@@ -362,10 +362,10 @@ var errSilent = errors.New("no response from Redis")
 // departing returns the account for a departure of all its devices: ONLINE if it has devices here or
 // its row holds ONLINE, else as acc.Disconnected. Otherwise, if Redis has lost its data, the account
 // would look as if it had never been connected, and its departure would not be published.
-func (s *Registry) departing(l *local, acc status.Account) status.Account {
+func (b *bucket) departing(l *local, acc status.Account) status.Account {
 	u := acc.Disconnected()
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if len(l.devices) > 0 || acc.Presence == models.PresenceOnline {
 		u.Presence = models.PresenceOnline
 	}
@@ -374,14 +374,14 @@ func (s *Registry) departing(l *local, acc status.Account) status.Account {
 
 // cutHere cuts the account's devices at this node that have been taken out of Redis, or all of
 // them if the user's access was revoked. It returns the devices that it cut.
-func (s *Registry) cutHere(userID int64, gone []string, cause status.Cause, revoked bool) []*status.Device {
-	s.mu.Lock()
-	l := s.locals[userID]
-	s.mu.Unlock()
+func (b *bucket) cutHere(userID int64, gone []string, cause status.Cause, revoked bool) []*status.Device {
+	b.mu.Lock()
+	l := b.locals[userID]
+	b.mu.Unlock()
 	if l == nil {
 		return nil
 	}
-	taken := s.takeOut(l, func(d *status.Device) bool { return revoked || slices.Contains(gone, d.Info().ID) })
+	taken := b.takeOut(l, func(d *status.Device) bool { return revoked || slices.Contains(gone, d.Info().ID) })
 	for _, d := range taken {
 		d.Cut(cause)
 	}

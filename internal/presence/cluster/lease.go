@@ -2,7 +2,7 @@ package cluster
 
 import (
 	"context"
-	"crypto/rand"
+	"fmt"
 	"sync"
 	"time"
 
@@ -17,13 +17,16 @@ const (
 	leaseRenewal = time.Second
 )
 
-// lease is this node's name in Redis. A node enters Redis under another name if it has lost its
+// lease is this node's name in a bucket. A node enters Redis under another name if it has lost its
 // lease, does not know whether its steps were carried out, or sees that Redis lost data. It writes
 // its devices again under the new name. After that, the devices in Redis under the old name are
 // swept like those of a dead node.
 type lease struct {
-	mu   sync.Mutex
-	name string
+	mu sync.Mutex
+	// name is the identity of the process with a number, which counts the names.
+	name     string
+	identity string
+	number   int
 	// end is when the lease ends, as Redis last returned it.
 	end int64
 	// renamed is closed when the name changes.
@@ -41,8 +44,15 @@ type lease struct {
 	wake chan struct{}
 }
 
-func (l *lease) init() {
-	l.name, l.renamed, l.wake = rand.Text(), make(chan struct{}), make(chan struct{}, 1)
+func (l *lease) init(identity string) {
+	l.identity, l.renamed, l.wake = identity, make(chan struct{}), make(chan struct{}, 1)
+	l.name = l.nextName()
+}
+
+// nextName returns another name than all before. The caller holds l.mu.
+func (l *lease) nextName() string {
+	l.number++
+	return fmt.Sprintf("%s.%d", l.identity, l.number)
 }
 
 func (l *lease) current() string {
@@ -106,94 +116,97 @@ func (l *lease) renewNow() {
 
 // noteFailedStep notes that a step has failed, so that the data in Redis under this node's name may
 // be wrong. It returns the error.
-func (s *Registry) noteFailedStep(err error) error {
-	s.lease.mu.Lock()
-	stepFailed := s.lease.stepFailed
-	s.lease.stepFailed = true
-	s.lease.mu.Unlock()
+func (b *bucket) noteFailedStep(err error) error {
+	b.lease.mu.Lock()
+	stepFailed := b.lease.stepFailed
+	b.lease.stepFailed = true
+	b.lease.mu.Unlock()
 	if !stepFailed {
-		s.Log.Warn("a step in Redis failed; this node's devices will be written again", "error", err)
+		b.registry.notices.warn(b, "a step in Redis failed; this node's devices will be written again", "error", err)
 	}
-	return s.failed(err)
+	return b.failed(err)
 }
 
 // beatRegularly renews the lease until closing ends.
-func (s *Registry) beatRegularly(closing context.Context) {
+func (b *bucket) beatRegularly(closing context.Context) {
 	ticker := time.NewTicker(leaseRenewal)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-		case <-s.lease.wake:
+		case <-b.lease.wake:
 		case <-closing.Done():
 			return
 		}
-		_ = s.beat(closing) // beat has logged the error
+		_ = b.beat(closing) // beat has logged the error
 	}
 }
 
 // beat renews the lease once, under another name if necessary, and acts on the response.
-func (s *Registry) beat(ctx context.Context) error {
-	l := &s.lease
+func (b *bucket) beat(ctx context.Context) error {
+	l := &b.lease
 	l.mu.Lock()
 	born, stepFailed := l.born, l.stepFailed
 	renewal := ledger.Renewal{Node: l.name, Length: LeaseLength, Enter: born == 0, End: l.end, Reconnected: l.reconnected}
 	l.stepFailed, l.reconnected = false, false
 	l.mu.Unlock()
-	renewal.Others = s.repair.names()
-	renewal.Version = s.Version.Load()
-	granted, err := s.ledger.Renew(ctx, renewal)
+	renewal.Others = b.repair.names()
+	renewal.Version = b.version.Load()
+	granted, err := b.ledger.Renew(ctx, renewal)
 	reconnected := renewal.Reconnected
 	if err == nil && (!granted.Held || stepFailed || born != 0 && granted.Born != born) {
 		renewal.Others = append(renewal.Others, renewal.Node)
-		renewal.Node, renewal.Enter, renewal.End, renewal.Reconnected = rand.Text(), true, 0, false
-		granted, err = s.ledger.Renew(ctx, renewal)
+		l.mu.Lock()
+		renewal.Node = l.nextName()
+		l.mu.Unlock()
+		renewal.Enter, renewal.End, renewal.Reconnected = true, 0, false
+		granted, err = b.ledger.Renew(ctx, renewal)
 	}
 	if err != nil {
-		s.renewalFailed(err, stepFailed, reconnected)
+		b.renewalFailed(err, stepFailed, reconnected)
 		return err
 	}
-	s.observe(granted.Version)
-	s.renewed(renewal.Node, granted)
+	b.observe(granted.Version)
+	b.renewed(renewal.Node, granted)
 	return nil
 }
 
 // renewalFailed notes that Redis did not respond to a renewal.
-func (s *Registry) renewalFailed(err error, stepFailed, reconnected bool) {
-	l := &s.lease
+func (b *bucket) renewalFailed(err error, stepFailed, reconnected bool) {
+	l := &b.lease
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stepFailed, l.reconnected = l.stepFailed || stepFailed, l.reconnected || reconnected
 	if l.away.IsZero() {
 		l.away = time.Now()
-		s.Log.Error("Redis is unreachable; devices stay connected, status reads and updates fail", "redis", s.Redis.String(), "error", err)
+		b.registry.notices.gone(b, err)
 	}
-	s.failed(err)
+	b.failed(err)
 }
 
 // renewed notes the lease that the node now holds under that name, and schedules the repairs that
 // follow from it.
-func (s *Registry) renewed(name string, granted ledger.Lease) {
-	l := &s.lease
+func (b *bucket) renewed(name string, granted ledger.Lease) {
+	l := &b.lease
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.heard = time.Now()
 	if !l.away.IsZero() {
-		s.Log.Info("Redis is reachable again", "redis", s.Redis.String(), "away", time.Since(l.away).Round(time.Millisecond).String())
+		b.registry.notices.back(b)
 		l.away = time.Time{}
 	}
 	l.end = granted.End
 	if name != l.name {
-		s.Log.Warn("this node's lease or data in Redis was lost, or a step failed; writing its devices again", "redis", s.Redis.String())
+		b.registry.notices.warn(b, "this node's lease or data in Redis was lost, or a step failed; writing its devices again", "redis", b.Redis.String())
 		former := l.name
 		l.name = name
 		close(l.renamed)
 		l.renamed = make(chan struct{})
-		s.repair.replace(former)
+		b.repair.replace(former)
 	}
 	if granted.Born != l.born {
+		b.repair.askLapse(granted.Born, l.born == 0)
 		l.born = granted.Born
-		s.repair.askLapse(granted.Born)
 	}
-	s.repair.sweep(granted.Dead)
+	b.repair.sweep(granted.Dead)
 }

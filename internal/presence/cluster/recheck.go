@@ -39,23 +39,25 @@ func (s *Registry) recheckRegularly(closing context.Context) {
 	}
 }
 
-// recheck checks the accounts with devices here: all of them if Redis is not connected, else those
-// that the database returns as recently revoked.
+// recheck checks the accounts with devices here: of the buckets that Redis does not respond to all of
+// them, and of the others those that the database returns as recently revoked.
 func (s *Registry) recheck(ctx context.Context) error {
-	accounts := s.accounts()
-	if len(accounts) == 0 {
-		return nil
+	var accounts, listening []*local
+	for _, b := range s.buckets {
+		if b.isListening() {
+			listening = append(listening, b.accounts()...)
+		} else {
+			accounts = append(accounts, b.accounts()...)
+		}
 	}
-	if !s.lease.isSilent() && s.feed.Connected() {
-		if s.RevokedSince == nil {
-			return nil
-		}
+	var failed error
+	if len(listening) > 0 && s.RevokedSince != nil {
 		named, complete, err := s.RevokedSince(ctx, s.Now().Add(-recheckSpan))
-		if err != nil {
-			return err
-		}
-		if complete {
-			accounts = among(accounts, named)
+		if failed = err; err == nil {
+			if complete {
+				listening = among(listening, named)
+			}
+			accounts = append(accounts, listening...)
 		}
 	}
 	for chunk := range slices.Chunk(accounts, loadChunk) {
@@ -63,8 +65,11 @@ func (s *Registry) recheck(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return failed
 }
+
+// isListening reports whether Redis responds, and sends its messages.
+func (b *bucket) isListening() bool { return !b.lease.isSilent() && b.feed.Connected() }
 
 // among returns the accounts that are named.
 func among(accounts []*local, named []bus.RevokedUser) []*local {
@@ -86,7 +91,7 @@ func (s *Registry) recheckSome(ctx context.Context, accounts []*local) error {
 		return err
 	}
 	for _, l := range accounts {
-		if err := s.enforce(ctx, l, rows[l.account.ID]); err != nil {
+		if err := s.bucketOf(l.account.ID).enforce(ctx, l, rows[l.account.ID]); err != nil {
 			s.Log.Warn("found a revocation in the database that cannot be written to Redis yet", "user", l.account.ID, "error", err)
 		}
 	}
@@ -96,12 +101,12 @@ func (s *Registry) recheckSome(ctx context.Context, accounts []*local) error {
 // enforce cuts the devices here that the account's row, nil if it is deleted, does not allow: all if the
 // user may not be connected, or those from before the user was signed out. It closes them even if it
 // returns an error because Redis is unreachable.
-func (s *Registry) enforce(ctx context.Context, l *local, row *models.User) error {
-	if cause, revoked := status.RevocationOf(row, s.Now()); revoked {
-		_, err := s.Cut(ctx, l.account, nil, cause.Reason.Leaves(), cause)
+func (b *bucket) enforce(ctx context.Context, l *local, row *models.User) error {
+	if cause, revoked := status.RevocationOf(row, b.Now()); revoked {
+		_, err := b.cut(ctx, l.account, nil, cause.Reason.Leaves(), cause)
 		return err
 	}
-	s.cutOlder(l.account, row.DeviceGeneration)
+	b.cutOlder(l.account, row.DeviceGeneration)
 	return nil
 }
 
@@ -122,14 +127,4 @@ func (s *Registry) access(ctx context.Context, accounts []*local) (map[int64]*mo
 		found[rows[i].ID] = &rows[i]
 	}
 	return found, nil
-}
-
-// AccountsHere returns the accounts with devices of this node in the apps that in selects.
-func (s *Registry) AccountsHere(in func(appID int64) bool) (list []status.Account) {
-	for _, l := range s.accounts() {
-		if in(l.account.AppID) {
-			list = append(list, l.account)
-		}
-	}
-	return list
 }

@@ -9,17 +9,25 @@
 //	                              ├→ mirror: this node's transitions, written to the database
 //	                              └→ Redis's channels → views → fanout → every watcher's Sink
 //
-// The node holds a lease (lease.go). A failure here, of another node or of Redis is followed by a
-// repair (repair.go), and by a search for users that are ONLINE only in the database (lapse.go).
-// recheck.go finds revocations whose messages were missed.
+// In a Redis Cluster the users are divided into buckets, which the masters share; otherwise there is
+// one bucket. A bucket knows nothing of the others: it has keys, versions and messages of its own, so
+// that a script needs one master only, and a failure of one concerns only its buckets. The Registry
+// does what concerns several buckets.
+//
+// The node holds a lease in each bucket (lease.go). A failure here, of another node or of Redis is
+// followed by a repair of the bucket (repair.go), and by a search for users that are ONLINE only in
+// the database (lapse.go). recheck.go finds revocations whose messages were missed.
 package cluster
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -42,8 +50,6 @@ type Config struct {
 	Log     *slog.Logger
 	// Now returns the time of a change.
 	Now func() models.Time
-	// Version is the latest version that this node has seen, which the registry raises.
-	Version *atomic.Int64
 	// LastDeviceGone is called with each user whose last device this node has taken out of Redis, and
 	// NodeSwept after all devices of a node have been.
 	LastDeviceGone func(userID int64)
@@ -63,68 +69,70 @@ type Config struct {
 // which any goroutine may call.
 type Registry struct {
 	Config
-	ledger *ledger.Ledger
-	mirror *mirror.Mirror
-	views  views
-	feed   *redis.Feed
-	lease  lease
-	repair repair
-
-	mu     sync.Mutex
-	locals map[int64]*local // by users.id
-	closed bool
-}
-
-// local is an account with devices here.
-type local struct {
-	account status.Account
-	// step is held during each step in Redis that this node makes for the account, so that these
-	// steps have one order.
-	step sync.Mutex
-
-	// The rest is guarded by the registry's mutex. users counts the references: one for each device
-	// here and one for each step in progress. The account is forgotten when it reaches 0.
-	users    int
-	arriving map[*status.Device]struct{}
-	devices  []placed // in the order in which they connected
-}
-
-// placed is a connected device, with the version with which Redis added it.
-type placed struct {
-	*status.Device
-	added int64
+	// identity begins the names of this process in Redis.
+	identity string
+	// buckets has one bucket, or status.Buckets.
+	buckets []*bucket
+	mirror  *mirror.Mirror
+	lapses  lapses
+	notices notices
+	// moment are the versions in the latest Moment.
+	moment atomic.Pointer[status.Versions]
+	// sweeping is how many sweeps are under way.
+	sweeping atomic.Int64
 }
 
 // New returns a registry. Call Start before any other method.
 func New(c Config) *Registry {
-	s := &Registry{Config: c, ledger: ledger.New(c.Redis), mirror: mirror.New(c.Columns, nil), locals: make(map[int64]*local)}
-	s.views.init(s)
-	s.lease.init()
-	s.repair.init()
+	s := &Registry{Config: c, identity: rand.Text()[:identityLength], mirror: mirror.New(c.Columns, nil)}
+	s.lapses.init(c.Redis)
+	s.notices.init(c.Log)
+	for _, part := range c.Redis.Parts(status.Buckets) {
+		s.buckets = append(s.buckets, newBucket(s, part))
+	}
 	return s
+}
+
+// bucketOf returns the bucket of the user with that users.id.
+func (s *Registry) bucketOf(userID int64) *bucket {
+	if len(s.buckets) == 1 {
+		return s.buckets[0]
+	}
+	return s.buckets[status.BucketOf(userID)]
+}
+
+// each calls do for buckets, for several at the same time, and returns their errors.
+func each(buckets []*bucket, do func(*bucket) error) error {
+	if len(buckets) == 1 {
+		return do(buckets[0])
+	}
+	errs := make([]error, len(buckets))
+	var running sync.WaitGroup
+	for i, b := range buckets {
+		running.Go(func() { errs[i] = do(b) })
+	}
+	running.Wait()
+	return errors.Join(errs...)
 }
 
 // Start enters Redis and begins to receive its messages.
 func (s *Registry) Start(ctx context.Context) error {
-	if err := s.beat(ctx); err != nil {
-		return err
+	err := each(s.buckets, func(b *bucket) error { return b.start(ctx) })
+	if err != nil {
+		s.Abandon()
 	}
-	s.feed = s.Redis.Listen(redis.Listener{
-		Message: s.receive, Gap: s.readMissed, Before: s.views.before, After: s.views.after,
-	}, s.Log, s.ledger.CutChannel())
-	if err := s.feed.Settle(ctx); err != nil {
-		s.feed.Close()
-		return err
-	}
-	return nil
+	return err
 }
 
 // Run does the work in the background. It returns when closing has ended and everything is written,
 // or when life ends.
 func (s *Registry) Run(closing, life context.Context) {
 	var work sync.WaitGroup
-	work.Go(func() { s.beatRegularly(closing) })
-	work.Go(func() { s.repairWhenAsked(closing) })
+	for _, b := range s.buckets {
+		work.Go(func() { b.beatRegularly(closing) })
+		work.Go(func() { b.repairWhenAsked(closing) })
+	}
+	work.Go(func() { s.lapseWhenAsked(closing) })
 	work.Go(func() { s.recheckRegularly(closing) })
 	s.mirror.Run(closing, life)
 	work.Wait()
@@ -132,44 +140,49 @@ func (s *Registry) Run(closing, life context.Context) {
 
 // Repair makes the node compare its devices with the database and with Redis, because messages were
 // missed.
-func (s *Registry) Repair() { s.repair.ask() }
+func (s *Registry) Repair() {
+	for _, b := range s.buckets {
+		b.repair.ask()
+	}
+}
 
 // Close takes this node's devices out of Redis in one sweep, so that users without a device
 // elsewhere go OFFLINE at once.
 func (s *Registry) Close(ctx context.Context) {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	var err error
-	for _, name := range append(s.repair.names(), s.lease.current()) {
-		if err == nil {
-			err = s.ledger.Retire(ctx, name)
-		}
-		if err == nil {
-			err = s.Sweep(ctx, name)
-		}
+	for _, b := range s.buckets {
+		b.close()
 	}
+	err := each(s.buckets, func(b *bucket) error { return b.leaveRedis(ctx) })
 	if err != nil {
-		s.Log.Warn("removing this node's devices from Redis failed; other nodes will remove them", "error", s.failed(err))
+		s.Log.Warn("removing this node's devices from Redis failed; other nodes will remove them", "error", err)
 	}
-	s.feed.Close()
+	s.Abandon()
 }
 
 // Abandon ends the connection to Redis and leaves this node's devices there, as a process that is
-// killed does. It is for tests.
-func (s *Registry) Abandon() { s.feed.Close() }
+// killed does. Only Close and tests call it, and a Start that fails.
+func (s *Registry) Abandon() {
+	_ = each(s.buckets, func(b *bucket) error {
+		if b.feed != nil {
+			b.feed.Close()
+		}
+		return nil
+	})
+}
 
 // Unwritten returns how many statuses the database does not have yet.
 func (s *Registry) Unwritten() int { return s.mirror.Unwritten() }
 
 // Stats describes a registry for tests.
 type Stats struct {
-	// Name is the node's name in Redis, LeaseEnd the end of its lease, and Born identifies the data
-	// there; see ledger.Lease.
-	Name           string
-	LeaseEnd, Born int64
+	// Names are the node's names in Redis, LeaseEnds the ends of its leases, and Born identifies the
+	// data there, for each bucket; see ledger.Lease.
+	Names           []string
+	LeaseEnds, Born []int64
 	// Repairing reports whether something must be repaired, or Redis does not respond.
 	Repairing bool
+	// Searching reports whether users must be looked for that are ONLINE only in the database.
+	Searching bool
 	// Users are those whose changes the node receives, by users.id.
 	Users map[int64]bool
 }
@@ -177,80 +190,87 @@ type Stats struct {
 // Stats returns what the registry holds now.
 func (s *Registry) Stats() Stats {
 	stats := Stats{Users: make(map[int64]bool)}
-	users, _ := s.views.deliveredOf()
-	for id := range users {
-		stats.Users[id] = true
+	for _, b := range s.buckets {
+		b.addStats(&stats)
 	}
-	s.lease.mu.Lock()
-	stats.Name, stats.LeaseEnd, stats.Born = s.lease.name, s.lease.end, s.lease.born
-	stats.Repairing = s.lease.stepFailed || !s.lease.away.IsZero()
-	s.lease.mu.Unlock()
-	r := &s.repair
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	stats.Repairing = stats.Repairing || r.wanted || len(r.former) > 0 || len(r.departures) > 0
+	stats.Searching = stats.Searching || s.lapses.open()
 	return stats
 }
 
 // Hold keeps this node from steps in Redis for the account until release is called. It is for tests.
-func (s *Registry) Hold(acc status.Account) (release func()) {
-	l := s.use(acc)
-	l.step.Lock()
-	return sync.OnceFunc(func() {
-		l.step.Unlock()
-		s.done(l)
-	})
-}
+func (s *Registry) Hold(acc status.Account) (release func()) { return s.bucketOf(acc.ID).hold(acc) }
 
-// use returns this node's part of the account. The caller must call done with it afterwards.
-func (s *Registry) use(acc status.Account) *local {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.useLocked(acc)
-}
-
-func (s *Registry) useLocked(acc status.Account) *local {
-	l := s.locals[acc.ID]
-	if l == nil {
-		l = &local{account: acc, arriving: make(map[*status.Device]struct{})}
-		s.locals[acc.ID] = l
-	}
-	l.users++
-	return l
-}
-
-func (s *Registry) done(l *local) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if l.users--; l.users == 0 {
-		delete(s.locals, l.account.ID)
-	}
-}
-
-// failed counts a failure of Redis and returns the error.
-func (s *Registry) failed(err error) error {
-	s.RedisFailures.Inc()
-	return err
-}
-
-// noteTransition counts and notes a transition that this node has made.
-func (s *Registry) noteTransition(r *status.Record) {
-	s.Events.Inc()
-	s.observe(r.Version)
-	status.Notify(s.Observer, r)
-	if r.Presence != models.PresenceOnline {
-		s.LastDeviceGone(r.ID)
-	}
-}
-
-// observe raises the latest version that this node has seen.
-func (s *Registry) observe(version int64) {
-	for {
-		seen := s.Version.Load()
-		if version <= seen || s.Version.CompareAndSwap(seen, version) {
-			return
+// Sweep removes the devices of a dead node, with these Stats.Names, from Redis. It is for tests.
+func (s *Registry) Sweep(ctx context.Context, names []string) error {
+	for i, b := range s.buckets {
+		if err := b.sweep(ctx, names[i]); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// Connect adds a device; see Hub.Connect.
+func (s *Registry) Connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
+	read func(context.Context) (status.Account, error)) (*status.Device, error) {
+	return s.bucketOf(acc.ID).connect(ctx, acc, platform, link, read)
+}
+
+// Logout ends the device own or all of the account; see Hub.Logout.
+func (s *Registry) Logout(ctx context.Context, acc status.Account, own *status.Device, all bool) (int, error) {
+	return s.bucketOf(acc.ID).logout(ctx, acc, own, all)
+}
+
+// Cut ends devices of the account; see the hub's registry.
+func (s *Registry) Cut(ctx context.Context, acc status.Account, deviceIDs []string, to models.Presence, cause status.Cause) (int, error) {
+	return s.bucketOf(acc.ID).cut(ctx, acc, deviceIDs, to, cause)
+}
+
+// SetStatus gives an ONLINE user a custom status, or clears it. It returns fault.NotOnline if the user
+// is not ONLINE.
+func (s *Registry) SetStatus(ctx context.Context, acc status.Account, text string) (models.UserStatus, error) {
+	return s.bucketOf(acc.ID).setStatus(ctx, acc, text)
+}
+
+// DevicesOf returns the devices of the user, the first to connect first.
+func (s *Registry) DevicesOf(ctx context.Context, userID int64) ([]models.Device, error) {
+	return s.bucketOf(userID).devicesOf(ctx, userID)
+}
+
+// DevicesHere returns the user's devices of this node, the first to connect first.
+func (s *Registry) DevicesHere(userID int64) []*status.Device {
+	return s.bucketOf(userID).devicesAtNode(userID)
+}
+
+// LastConnected reports whether the user has a device at any node. If it has none, it returns since
+// when, or 0 if Redis does not know.
+func (s *Registry) LastConnected(ctx context.Context, userID int64) (connected bool, at models.Time, err error) {
+	return s.bucketOf(userID).lastConnected(ctx, userID)
+}
+
+// AccountsHere returns the accounts with devices of this node in the apps that in selects.
+func (s *Registry) AccountsHere(in func(appID int64) bool) (list []status.Account) {
+	for _, b := range s.buckets {
+		for _, l := range b.accounts() {
+			if in(l.account.AppID) {
+				list = append(list, l.account)
+			}
+		}
+	}
+	return list
+}
+
+// OnlineCount returns how many users of the app are ONLINE.
+func (s *Registry) OnlineCount(ctx context.Context, appID int64) (int, error) {
+	ledgers := make([]*ledger.Ledger, len(s.buckets))
+	for i, b := range s.buckets {
+		ledgers[i] = b.ledger
+	}
+	n, err := ledger.OnlineCount(ctx, s.Redis, ledgers, appID)
+	if err != nil {
+		return 0, s.failed(err)
+	}
+	return n, nil
 }
 
 // Status returns the account's present status.
@@ -264,83 +284,266 @@ func (s *Registry) Status(ctx context.Context, acc status.Account) (models.UserS
 
 // Statuses returns the accounts' present statuses, in their order.
 func (s *Registry) Statuses(ctx context.Context, accs []status.Account) ([]models.UserStatus, error) {
-	ids := make([]int64, len(accs))
-	for i, acc := range accs {
-		ids[i] = acc.ID
-	}
-	records, err := s.ledger.Records(ctx, ids)
+	records, err := s.recordsOf(ctx, accs)
 	if err != nil {
-		return nil, s.failed(err)
+		return nil, err
 	}
 	statuses := make([]models.UserStatus, len(accs))
 	for i, r := range records {
-		statuses[i], _ = s.seen(accs[i], r)
+		statuses[i], _ = s.bucketOf(accs[i].ID).seen(accs[i], r)
 	}
 	return statuses, nil
 }
 
-// seen returns an account's status and its version from the record, or from the row if r is nil. A
-// row that holds a presence other than ONLINE takes precedence if it is newer than the record:
-// Redis's data was then rolled back.
-func (s *Registry) seen(acc status.Account, r *status.Record) (models.UserStatus, int64) {
-	row := status.RecordOf(acc)
-	if r == nil {
-		s.views.noteRowRead(acc)
-		return row.Status(), 0
+// Present returns events of the accounts' present statuses, in their order.
+func (s *Registry) Present(ctx context.Context, accs []status.Account) ([]*fanout.Event, error) {
+	records, err := s.recordsOf(ctx, accs)
+	if err != nil {
+		return nil, err
 	}
-	s.observe(r.Version)
-	if acc.Presence != models.PresenceOnline && row.Since > r.Since {
-		// The row has no custom status, and its time may come from a clock that is behind.
-		row.Since = max(row.Since, r.CustomSince+1)
-		return row.Status(), r.Version
+	events := make([]*fanout.Event, len(accs))
+	for i, r := range records {
+		b := s.bucketOf(accs[i].ID)
+		shown, version := b.seen(accs[i], r)
+		events[i] = fanout.NewAt(version, accs[i].ID, &shown)
+		if r != nil {
+			// A change that is under way to this node counts as late from now on.
+			b.publish(status.UserKey(r.ID), r)
+		}
 	}
-	return r.Status(), r.Version
+	return events, nil
 }
 
-// DevicesOf returns the devices of the user, the first to connect first.
-func (s *Registry) DevicesOf(ctx context.Context, userID int64) ([]models.Device, error) {
-	devices, err := s.ledger.Devices(ctx, userID)
+// recordsOf returns the accounts' records, in their order, with nil for an account that has none.
+func (s *Registry) recordsOf(ctx context.Context, accs []status.Account) ([]*status.Record, error) {
+	ids := make([]int64, len(accs))
+	for i, acc := range accs {
+		ids[i] = acc.ID
+	}
+	return s.records(ctx, ids)
+}
+
+// records returns the records of these users, in their order, with nil for a user that has none.
+func (s *Registry) records(ctx context.Context, userIDs []int64) ([]*status.Record, error) {
+	records, err := ledger.Records(ctx, s.Redis, userIDs, func(id int64) *ledger.Ledger { return s.bucketOf(id).ledger })
 	if err != nil {
 		return nil, s.failed(err)
 	}
-	return devices, nil
+	return records, nil
 }
 
-// DevicesHere returns the user's devices of this node, the first to connect first.
-func (s *Registry) DevicesHere(userID int64) (list []*status.Device) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if l := s.locals[userID]; l != nil {
-		for _, d := range l.devices {
-			list = append(list, d.Device)
+// Follow makes the node receive the changes of a key, once for each call.
+func (s *Registry) Follow(topic int64) {
+	for _, b := range s.having(topic) {
+		b.views.follow(topic)
+	}
+}
+
+// Unfollow ends what one call of Follow began.
+func (s *Registry) Unfollow(topic int64) {
+	for _, b := range s.having(topic) {
+		b.views.unfollow(topic)
+	}
+}
+
+// having returns the buckets that have changes of the topic: that of the user, or all for an app.
+func (s *Registry) having(topic int64) []*bucket {
+	if topic < 0 || len(s.buckets) == 1 {
+		return s.buckets
+	}
+	i := status.BucketOf(topic)
+	return s.buckets[i : i+1]
+}
+
+// havingAny returns the buckets that have changes of any of the topics, or all if there are none.
+func (s *Registry) havingAny(topics []int64) (list []*bucket) {
+	if len(topics) == 0 || len(s.buckets) == 1 {
+		return s.buckets
+	}
+	var found [status.Buckets]bool
+	for _, topic := range topics {
+		if topic < 0 {
+			return s.buckets
+		}
+		if i := status.BucketOf(topic); !found[i] {
+			found[i] = true
+			list = append(list, s.buckets[i])
 		}
 	}
 	return list
 }
 
-// OnlineCount returns how many users of the app are ONLINE.
-func (s *Registry) OnlineCount(ctx context.Context, appID int64) (int, error) {
-	n, err := s.ledger.OnlineCount(ctx, appID)
-	if err != nil {
-		return 0, s.failed(err)
+// Settle waits until this node receives the changes of these followed keys, or of all that are
+// followed if none is given.
+func (s *Registry) Settle(ctx context.Context, keys ...int64) error {
+	pending := s.buckets
+	if len(s.buckets) > 1 { // otherwise one round trip costs little, and shows that Redis responds
+		pending = nil
+		for _, b := range s.havingAny(keys) {
+			if b.views.isPending() || !b.feed.Connected() {
+				pending = append(pending, b)
+			}
+		}
 	}
-	return n, nil
+	if err := each(pending, func(b *bucket) error { return b.feed.Settle(ctx) }); err != nil {
+		return s.failed(err)
+	}
+	return nil
 }
 
-// LastConnected reports whether the user has a device at any node. If it has none, it returns since
-// when, or 0 if Redis does not know.
-func (s *Registry) LastConnected(ctx context.Context, userID int64) (connected bool, at models.Time, err error) {
-	records, err := s.ledger.Records(ctx, []int64{userID})
-	if err != nil {
-		return false, 0, s.failed(err)
-	}
-	r := records[0]
-	if r == nil {
-		return false, 0, nil
-	}
-	return r.Presence == models.PresenceOnline, r.Since, nil
+// Receive waits until this node has received all changes so far of these users, or of all users if
+// none is named.
+func (s *Registry) Receive(ctx context.Context, userIDs ...int64) error {
+	return each(s.havingAny(userIDs), func(b *bucket) error { return b.feed.CatchUp(ctx) })
 }
 
-// leaseLost reports whether the node must enter Redis under another name before the step can be
-// made.
-func leaseLost(err error) bool { return errors.Is(err, ledger.ErrLeaseLost) }
+// Moment returns the present moment.
+func (s *Registry) Moment() status.Moment {
+	m := status.Moment{At: s.Now() - 1}
+	if len(s.buckets) == 1 {
+		m.Version = s.buckets[0].version.Load()
+		return m
+	}
+	var now status.Versions
+	for i, b := range s.buckets {
+		now[i] = b.version.Load()
+	}
+	if m.Versions = s.moment.Load(); m.Versions == nil || *m.Versions != now {
+		versions := now // now itself stays on the stack if nothing has changed
+		m.Versions = &versions
+		s.moment.Store(m.Versions)
+	}
+	return m
+}
+
+// MomentOf returns how far the user's changes have been published.
+func (s *Registry) MomentOf(userID int64) status.Moment {
+	return status.Moment{Version: s.bucketOf(userID).version.Load(), At: s.Now() - 1}
+}
+
+// Missed notes what the watches have missed, for CatchUp.
+func (s *Registry) Missed(watches []*fanout.Watch, a *status.Absence) []*fanout.Event {
+	for _, w := range watches {
+		until := s.bucketOf(w.Key).views.mark(status.UserKey(w.Key))
+		a.Gaps = append(a.Gaps, status.Gap{UserID: w.Key, Since: a.Left(w.Key).Of(w.Key), Until: until})
+	}
+	return nil
+}
+
+// CatchUp sends the watcher what it has missed of the users in the gaps of a.
+func (s *Registry) CatchUp(ctx context.Context, w *fanout.Watcher, a *status.Absence) error {
+	ids := make([]int64, len(a.Gaps))
+	for i, g := range a.Gaps {
+		ids[i] = g.UserID
+	}
+	if err := s.Settle(ctx, ids...); err != nil {
+		return err
+	}
+	records, err := s.records(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for i, g := range a.Gaps {
+		s.bucketOf(g.UserID).catchUp(w, g, records[i], a.Rows[g.UserID])
+	}
+	return nil
+}
+
+// failed counts a failure of Redis and returns the error.
+func (s *Registry) failed(err error) error {
+	s.RedisFailures.Inc()
+	return err
+}
+
+// identityLength is how long a process's identity is: 100 random bits.
+const identityLength = 20
+
+// identityOf returns the identity in the name of a node. A node of another version may have none; its
+// name is returned then.
+func identityOf(name string) string {
+	identity, _, _ := strings.Cut(name, ".")
+	return identity
+}
+
+// sweepDead counts and logs a dead node, once for its buckets together, before one is swept.
+func (s *Registry) sweepDead(name string) {
+	if s.notices.isNew("dead "+identityOf(name), nil, deadPause) {
+		s.Log.Warn("sweeping the devices of a node whose lease has lapsed", "node", identityOf(name))
+		s.NodesSwept.Inc()
+	}
+}
+
+const (
+	// noticePause is how long other buckets do not log what one has logged. Usually a server has failed
+	// that has several.
+	noticePause = 5 * time.Second
+	// deadPause is how long a dead node is not counted again.
+	deadPause = time.Minute
+)
+
+// notices keeps the buckets from logging the same.
+type notices struct {
+	log *slog.Logger
+	mu  sync.Mutex
+	// noticed has when, and by which bucket, something was noticed last.
+	noticed map[string]notice
+	// away are the buckets for which Redis does not respond, and since when the first.
+	away  map[*bucket]bool
+	since time.Time
+}
+
+type notice struct {
+	by *bucket
+	at time.Time
+}
+
+func (n *notices) init(log *slog.Logger) {
+	n.log, n.noticed, n.away = log, make(map[string]notice), make(map[*bucket]bool)
+}
+
+// isNew reports whether nothing of that name was noticed by another bucket within the pause, or, for
+// the nil bucket, at all.
+func (n *notices) isNew(name string, by *bucket, pause time.Duration) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := time.Now()
+	for other, last := range n.noticed {
+		if now.Sub(last.at) > deadPause {
+			delete(n.noticed, other)
+		}
+	}
+	last, known := n.noticed[name]
+	if known && now.Sub(last.at) < pause && (by == nil || last.by != by) {
+		return false
+	}
+	n.noticed[name] = notice{by, now}
+	return true
+}
+
+// warn logs a warning of a bucket, unless another one has just logged it.
+func (n *notices) warn(by *bucket, message string, args ...any) {
+	if n.isNew(message, by, noticePause) {
+		n.log.Warn(message, args...)
+	}
+}
+
+// gone notes that Redis does not respond to a bucket, and logs the first of them.
+func (n *notices) gone(b *bucket, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.away) == 0 {
+		n.since = time.Now()
+		n.log.Error("Redis is unreachable; devices stay connected, status reads and updates fail", "redis", b.Redis.String(), "error", err)
+	}
+	n.away[b] = true
+}
+
+// back notes that Redis responds to a bucket again, and logs the last of them.
+func (n *notices) back(b *bucket) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.away, b)
+	if len(n.away) == 0 {
+		n.log.Info("Redis is reachable again", "redis", b.Redis.String(), "away", time.Since(n.since).Round(time.Millisecond).String())
+	}
+}

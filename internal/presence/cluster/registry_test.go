@@ -16,6 +16,7 @@ import (
 
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
+	"rollcall/internal/once"
 	"rollcall/internal/presence/cluster/ledger"
 	"rollcall/internal/presence/mirror"
 	"rollcall/internal/presence/status"
@@ -74,7 +75,7 @@ func (n *node) start(db *database.DB) {
 			Seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "seconds"}),
 		},
 		Board: fanout.NewBoard(func(int) {}), Now: func() models.Time { return models.Time(clock.Add(1)) },
-		Version: new(atomic.Int64), LastDeviceGone: func(int64) {}, NodeSwept: func(context.Context) {}, Observer: status.NoObserver{},
+		LastDeviceGone: func(int64) {}, NodeSwept: func(context.Context) {}, Observer: status.NoObserver{},
 		Devices: new(atomic.Int64), OnlineUsers: prometheus.NewGauge(prometheus.GaugeOpts{Name: "online"}),
 		Events: counter(), RedisFailures: counter(), NodesSwept: counter(),
 	})
@@ -142,23 +143,63 @@ func TestConnect_LearnsWhatWasSetMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := n.users[0].ID
-	n.views.mu.Lock()
-	view := n.views.byTopic[status.UserKey(id)]
+	b := n.bucketOf(id)
+	b.views.mu.Lock()
+	view := b.views.byTopic[status.UserKey(id)]
 	view.unsubscribed = true
-	n.views.mu.Unlock()
+	b.views.pending++
+	b.views.mu.Unlock()
 	n.connect(0)
 	if _, err := n.SetStatus(ctx, n.account(0), "unheard"); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.CatchUpAll(ctx); err != nil {
+	if err := n.Receive(ctx); err != nil {
 		t.Fatal(err)
 	}
-	n.views.mu.Lock()
+	b.views.mu.Lock()
 	view.record, view.lastOnline = nil, nil
-	n.views.mu.Unlock()
-	n.views.after([]string{n.ledger.UserChannel(id)})
-	if got := n.views.known(id).Custom; got != "unheard" {
+	b.views.mu.Unlock()
+	b.views.after([]string{b.ledger.UserChannel(id)})
+	if got := b.views.known(id).Custom; got != "unheard" {
 		t.Errorf("the node knows the custom status %q", got)
+	}
+}
+
+// TestCatchUp_FindsWhatNoChannelHad checks that a watcher receives a change, once, that was made after
+// the version from which its channel was to deliver changes and before it was subscribed.
+func TestCatchUp_FindsWhatNoChannelHad(t *testing.T) {
+	n, ctx := newNode(t, 1), context.Background()
+	n.connect(0)
+	id := n.users[0].ID
+	if err := errors.Join(n.Settle(ctx), n.Receive(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	b := n.bucketOf(id)
+	b.views.mu.Lock()
+	view := b.views.byTopic[status.UserKey(id)]
+	view.since, view.delivered = view.record.Version-1, view.record.Version-1
+	b.views.mu.Unlock()
+	seen := new(recorder)
+	w := &fanout.Watcher{Sink: seen}
+	n.Board.Join(fanout.Pointers(fanout.Watches(w, []int64{status.UserKey(id)})))
+	for range 2 {
+		if err := n.CatchUp(ctx, w, &status.Absence{Gaps: []status.Gap{{UserID: id}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := n.SetStatus(ctx, n.account(0), "later"); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(patience); seen.events.Load() < 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d events were delivered, want the login and the custom status", seen.events.Load())
+		}
+	}
+	if err := n.Receive(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := seen.events.Load(); got != 2 {
+		t.Errorf("%d events were delivered, want 2", got)
 	}
 }
 
@@ -175,18 +216,19 @@ func TestRepair_WorksUnderOneName(t *testing.T) {
 		n.Follow(status.UserKey(u.ID))
 		keys = append(keys, status.UserKey(u.ID))
 	}
-	if err := errors.Join(n.Settle(ctx), n.CatchUpAll(ctx)); err != nil { // the logins are received
+	if err := errors.Join(n.Settle(ctx), n.Receive(ctx)); err != nil { // the logins are received
 		t.Fatal(err)
 	}
 	n.Board.Join(fanout.Pointers(fanout.Watches(&fanout.Watcher{Sink: seen}, keys)))
 	release := n.Hold(n.account(1))
-	name := n.lease.current()
+	b := n.bucketOf(n.users[1].ID)
+	name := b.lease.current()
 	ended := make(chan error, 1)
-	go func() { ended <- n.rewrite(ctx, name) }()
+	go func() { ended <- b.rewrite(ctx, name) }()
 	for range 3 {
-		former := n.lease.current()
-		_ = n.noteFailedStep(errors.New("a test"))
-		if err := n.lease.awaitRename(ctx, former); err != nil {
+		former := b.lease.current()
+		_ = b.noteFailedStep(errors.New("a test"))
+		if err := b.lease.awaitRename(ctx, former); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -202,13 +244,15 @@ func TestRepair_WorksUnderOneName(t *testing.T) {
 	if got := seen.events.Load(); got != 0 {
 		t.Errorf("%d events were delivered, though nothing has changed", got)
 	}
-	names, err := n.Redis.Do(ctx, n.Redis.B().Keys().Pattern(n.Redis.Key("*")).Build()).AsStrSlice()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, key := range names {
-		if strings.Contains(key, ":node:") && !strings.HasSuffix(key, n.lease.current()) {
-			t.Errorf("%s is left", key)
+	for _, server := range n.Redis.Nodes() { // more than one in a cluster
+		names, err := server.Do(ctx, server.B().Keys().Pattern(b.Redis.Key("*")).Build()).AsStrSlice()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range names {
+			if strings.Contains(key, ":node:") && !strings.HasSuffix(key, b.lease.current()) {
+				t.Errorf("%s is left", key)
+			}
 		}
 	}
 	for i := range 3 {
@@ -221,24 +265,82 @@ func TestRepair_WorksUnderOneName(t *testing.T) {
 func TestDisconnectElsewhere_BeatsConnect(t *testing.T) {
 	n, ctx := newNode(t, 1), context.Background()
 	l := new(link)
-	d := status.NewDevice(n, n.account(0), models.PlatformWeb, l, n.Now())
-	local, err := n.arrive(d)
+	b := n.bucketOf(n.users[0].ID)
+	d := status.NewDevice(b, n.account(0), models.PlatformWeb, l, n.Now())
+	local, err := b.arrive(d)
 	if err != nil {
 		t.Fatal(err)
 	}
-	login := ledger.Login{Node: n.lease.current(), User: d.Account().Disconnected(), Device: d.Info(), Now: n.Now()}
+	login := ledger.Login{Node: b.lease.current(), User: d.Account().Disconnected(), Device: d.Info(), Now: n.Now()}
 	var unrecorded *ledger.LoginError
-	if _, err = n.register(ctx, local, d, login); !errors.As(err, &unrecorded) {
+	if _, err = b.register(ctx, local, d, login); !errors.As(err, &unrecorded) {
 		t.Fatalf("the login returned %v", err)
 	}
-	n.receive(n.ledger.CutChannel(), fmt.Sprint(d.Account().ID, " ", encodeCause(status.Cause{Reason: status.ReasonDisconnected}), " 0 ", d.Info().ID))
+	b.receiveMessage(b.ledger.CutChannels(n.identity)[0], fmt.Sprint(d.Account().ID, " ", encodeCause(status.Cause{Reason: status.ReasonDisconnected}), " 0 ", d.Info().ID))
 	if len(l.reasons) != 1 || l.reasons[0] != status.ReasonDisconnected {
 		t.Fatalf("the link was cut for %v", l.reasons)
 	}
 	login.Recorded = unrecorded.At
-	if there, err := n.register(ctx, local, d, login); !there || err != nil {
+	if there, err := b.register(ctx, local, d, login); !there || err != nil {
 		t.Fatalf("the device was not connected: %v", err)
 	}
 	d.Gone()
 	n.wantPresence(0, models.PresenceOffline)
+}
+
+// TestSweep_AtOneNode checks that a dead node is not swept while another node sweeps, and is once that
+// has ended without success.
+func TestSweep_AtOneNode(t *testing.T) {
+	n, ctx := newNode(t, 1), context.Background()
+	b, account := n.bucketOf(n.users[0].ID), n.account(0)
+	holds, free, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		_, err := once.New(b.Redis, "sweep").Try(ctx, func(context.Context) error {
+			close(holds)
+			<-free
+			return errors.New("failed")
+		})
+		ended <- err
+	}()
+	<-holds
+	if _, err := b.ledger.Renew(ctx, ledger.Renewal{Node: "dead.1", Length: LeaseLength, Enter: true}); err != nil {
+		t.Fatal(err)
+	}
+	login := ledger.Login{
+		Node: "dead.1", User: account, Now: 1, Recorded: 1,
+		Device: models.Device{ID: "d", Platform: models.PlatformWeb, ConnectedAt: 1},
+	}
+	if _, err := b.ledger.Connect(ctx, login); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.ledger.Retire(ctx, "dead.1"); err != nil {
+		t.Fatal(err)
+	}
+	end := func() int64 {
+		b.lease.mu.Lock()
+		defer b.lease.mu.Unlock()
+		return b.lease.end
+	}
+	for range 3 { // renewals return the dead node
+		for deadline, before := time.Now().Add(patience), end(); end() == before; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("the node does not renew its lease")
+			}
+		}
+	}
+	n.wantPresence(0, models.PresenceOnline)
+	close(free)
+	<-ended
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		got, err := n.Status(ctx, account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Presence == models.PresenceOffline {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the dead node is not swept")
+		}
+	}
 }

@@ -19,8 +19,10 @@ const (
 	// rewriteTime is how long nodes have to write their devices again after Redis has lost its data.
 	// Devices that no node has written by then count as gone.
 	rewriteTime = LeaseLength + 2*time.Second
-	// repairWorkers is how many accounts are written again concurrently.
+	// repairWorkers is how many accounts are written again concurrently. Of several buckets, which are
+	// often repaired at the same time, each has bucketWorkers.
 	repairWorkers = 32
+	bucketWorkers = 4
 	// loadChunk is how many rows one query looks up by key.
 	loadChunk = 1000
 	// repairPause is the time between attempts.
@@ -30,8 +32,8 @@ const (
 // errRenamed ends a repair during which the node's name changed. It starts again under the new name.
 var errRenamed = errors.New("the node has entered Redis under another name")
 
-// repair is the work that this node must do after a failure here or elsewhere. One goroutine does
-// it, and retries the parts that fail.
+// repair is the work that this node must do in a bucket after a failure here or elsewhere. One
+// goroutine does it, and retries the parts that fail.
 type repair struct {
 	mu sync.Mutex
 	// wanted reports whether the devices here must be compared with the database and with Redis.
@@ -40,13 +42,16 @@ type repair struct {
 	// after its devices have been written under the present one.
 	dead, former []string
 	// lapse is when to look for users that are ONLINE in the database and have no device in Redis;
-	// zero if there is no need.
-	lapse time.Time
+	// zero if there is no need. entered reports whether the reason is this node's start, so that an
+	// earlier search of the same data is not enough.
+	lapse   time.Time
+	entered bool
 	// born identifies the data in Redis that lapse refers to; see ledger.Lease.
 	born int64
 	// absent are the users that Redis did not know when the connection was back, each with the
-	// version up to which its watchers here know everything. They are examined after lapse.
-	absent map[int64]int64
+	// version up to which its watchers here know everything. They are examined after that time.
+	absent  map[int64]int64
+	examine time.Time
 	// departures are those from here that are not written to Redis yet, by users.id. If Redis has
 	// lost its data, it does not know the devices, and only a departure makes it publish that they
 	// have left.
@@ -111,9 +116,19 @@ func (r *repair) addDeparture(d ledger.Departure) {
 }
 
 // askLapse schedules a search for users that are ONLINE only in the database. It runs once every
-// node has had time to write its devices since this data in Redis began.
-func (r *repair) askLapse(born int64) {
-	r.change(func() { r.born, r.lapse = born, time.UnixMicro(born).Add(rewriteTime) })
+// node has had time to write its devices since this data in Redis began. entered reports whether this
+// node has just started.
+func (r *repair) askLapse(born int64, entered bool) {
+	r.change(func() {
+		r.born, r.lapse, r.entered = born, time.UnixMicro(born).Add(rewriteTime), entered
+	})
+}
+
+// data returns what identifies the data in Redis.
+func (r *repair) data() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.born
 }
 
 // examineAbsent schedules an examination of users that Redis does not know.
@@ -121,14 +136,14 @@ func (r *repair) examineAbsent(users map[int64]int64) {
 	if len(users) > 0 {
 		r.change(func() {
 			maps.Copy(r.absent, users)
-			r.lapse = time.Now().Add(rewriteTime)
+			r.examine = time.Now().Add(rewriteTime)
 		})
 	}
 }
 
 // repairWhenAsked works until closing ends.
-func (s *Registry) repairWhenAsked(closing context.Context) {
-	r := &s.repair
+func (b *bucket) repairWhenAsked(closing context.Context) {
+	r := &b.repair
 	var later <-chan time.Time
 	for {
 		select {
@@ -137,14 +152,12 @@ func (s *Registry) repairWhenAsked(closing context.Context) {
 		case <-closing.Done():
 			return
 		}
-		pause, err := s.doRepairs(closing)
+		pause, err := b.doRepairs(closing)
 		if closing.Err() != nil {
 			return
 		}
 		if err != nil {
-			if !s.lease.isAway() && !errors.Is(err, errRenamed) && !leaseLost(err) {
-				s.Log.Error("repairing presence after a failure failed; retrying", "error", err)
-			}
+			b.repairFailed(err)
 			pause = repairPause
 		}
 		later = nil
@@ -154,61 +167,70 @@ func (s *Registry) repairWhenAsked(closing context.Context) {
 	}
 }
 
+// repairFailed logs why a repair failed, unless that is known.
+func (b *bucket) repairFailed(err error) {
+	const message = "repairing presence after a failure failed; retrying"
+	if !b.lease.isAway() && !errors.Is(err, errRenamed) && !leaseLost(err) && b.registry.notices.isNew(message, b, noticePause) {
+		b.Log.Error(message, "error", err)
+	}
+}
+
 // doRepairs does the pending work. It returns how long to wait until more is due, or 0 if no more
 // is scheduled.
-func (s *Registry) doRepairs(ctx context.Context) (pause time.Duration, err error) {
-	r := &s.repair
+func (b *bucket) doRepairs(ctx context.Context) (pause time.Duration, err error) {
+	r := &b.repair
 	r.mu.Lock()
 	wanted, dead, former := r.wanted, r.dead, slices.Clone(r.former)
 	r.wanted, r.dead = false, nil
 	r.mu.Unlock()
 
 	if wanted {
-		if err = s.rewrite(ctx, s.lease.current()); err != nil {
+		if err = b.rewrite(ctx, b.lease.current()); err != nil {
 			r.update(func() { r.wanted = true })
 		}
 	}
 	if err == nil {
-		err = s.writeDepartures(ctx)
+		err = b.writeDepartures(ctx)
 	}
 	for _, name := range former {
 		if err == nil {
-			err = s.ledger.Retire(ctx, name)
+			err = b.ledger.Retire(ctx, name)
 		}
 		if err == nil {
-			err = s.Sweep(ctx, name)
+			err = b.sweep(ctx, name)
 		}
 		if err == nil {
 			r.update(func() { r.former = slices.DeleteFunc(r.former, func(n string) bool { return n == name }) })
 		}
 	}
-	for _, name := range dead {
-		if err == nil {
-			s.Log.Warn("sweeping the devices of a node whose lease has lapsed", "node", name)
-			s.NodesSwept.Inc()
-			err = s.Sweep(ctx, name) // if it fails, the next renewal returns the node again
-		}
+	if err == nil && len(dead) > 0 {
+		err = b.sweepAll(ctx, dead)
 	}
 	if err != nil {
 		return 0, err
 	}
-	return s.lapseWhenDue(ctx)
+	pause = b.lapseWhenDue()
+	more, err := b.examineWhenDue(ctx)
+	if more > 0 && (pause == 0 || more < pause) {
+		pause = more
+	}
+	return pause, err
 }
 
 // rewrite cuts the devices here that may no longer be connected, and writes the others to
 // Redis again under that name of this node. It returns errRenamed if the node's name changes
 // concurrently.
-func (s *Registry) rewrite(ctx context.Context, name string) error {
-	rows, err := s.verify(ctx)
+func (b *bucket) rewrite(ctx context.Context, name string) error {
+	rows, err := b.verify(ctx)
 	if err == nil {
-		err = s.restore(ctx, name, rows)
+		err = b.restore(ctx, name, rows)
 	}
 	return err
 }
 
 // writeDepartures writes the scheduled departures to Redis.
-func (s *Registry) writeDepartures(ctx context.Context) error {
-	r := &s.repair
+func (b *bucket) writeDepartures(ctx context.Context) error {
+	r := &b.repair
 	r.mu.Lock()
 	departures := r.departures
 	r.departures = make(map[int64]ledger.Departure)
@@ -216,41 +238,63 @@ func (s *Registry) writeDepartures(ctx context.Context) error {
 	var err error
 	for _, d := range departures {
 		if err == nil {
-			err = s.leave(ctx, d)
+			err = b.leave(ctx, d)
 		}
 		if err != nil {
 			r.update(func() { r.addDeparture(d) })
 		}
 	}
 	if err != nil {
-		return s.failed(err)
+		return b.failed(err)
 	}
 	return nil
 }
 
-// Sweep removes the devices of a dead node, or of a former name, from Redis.
-func (s *Registry) Sweep(ctx context.Context, node string) error {
+// sweepAll sweeps dead nodes, unless another node does. If that fails, or dies, the next renewal returns
+// the dead nodes again.
+func (b *bucket) sweepAll(ctx context.Context, dead []string) error {
+	_, err := b.sweeps.Try(ctx, func(ctx context.Context) error {
+		for _, name := range dead {
+			b.registry.sweepDead(name)
+			if err := b.sweep(ctx, name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// sweep removes the devices of a dead node, or of a former name, from the bucket. NodeSwept is called
+// when no sweep is under way any more.
+func (b *bucket) sweep(ctx context.Context, node string) (err error) {
+	sweeping := &b.registry.sweeping
+	sweeping.Add(1)
+	defer func() {
+		if sweeping.Add(-1) == 0 {
+			b.NodeSwept(ctx)
+		}
+	}()
 	for more := true; more; {
-		ids, err := s.ledger.Unswept(ctx, node)
+		ids, err := b.ledger.Unswept(ctx, node)
 		if err != nil {
-			return s.failed(err)
+			return b.failed(err)
 		}
 		var changed []*status.Record
-		if changed, more, err = s.ledger.Sweep(ctx, node, s.rowsOf(ctx, ids), s.Now()); err != nil {
-			return s.failed(err)
+		if changed, more, err = b.ledger.Sweep(ctx, node, b.rowsOf(ctx, ids), b.Now()); err != nil {
+			return b.failed(err)
 		}
 		for _, r := range changed {
-			s.noteTransition(r)
-			s.mirror.Keep(r.ID, r.State)
+			b.noteTransition(r)
+			b.mirror.Keep(r.ID, r.State)
 		}
 	}
-	s.NodeSwept(ctx)
 	return nil
 }
 
 // rowsOf returns users' states in the database. A user has only its ID if it has no row or if
 // reading fails: its devices must be swept all the same.
-func (s *Registry) rowsOf(ctx context.Context, ids []int64) []status.Account {
+func (b *bucket) rowsOf(ctx context.Context, ids []int64) []status.Account {
 	users, place := make([]status.Account, len(ids)), make(map[int64]int, len(ids))
 	for i, id := range ids {
 		users[i].ID, place[id] = id, i
@@ -258,9 +302,9 @@ func (s *Registry) rowsOf(ctx context.Context, ids []int64) []status.Account {
 	if len(ids) == 0 {
 		return users
 	}
-	rows, err := gorm.G[models.User](s.DB.Read(ctx)).Select("id", "presence", "presence_at").Where("id IN ?", ids).Find(ctx)
+	rows, err := gorm.G[models.User](b.DB.Read(ctx)).Select("id", "presence", "presence_at").Where("id IN ?", ids).Find(ctx)
 	if err != nil {
-		s.Log.Error("reading the rows of swept users failed", "users", len(ids), "error", err)
+		b.Log.Error("reading the rows of swept users failed", "users", len(ids), "error", err)
 		return users
 	}
 	for _, row := range rows {
@@ -270,11 +314,11 @@ func (s *Registry) rowsOf(ctx context.Context, ids []int64) []status.Account {
 }
 
 // accounts returns the accounts with devices here.
-func (s *Registry) accounts() []*local {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := make([]*local, 0, len(s.locals))
-	for _, l := range s.locals {
+func (b *bucket) accounts() []*local {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := make([]*local, 0, len(b.locals))
+	for _, l := range b.locals {
 		if len(l.devices) > 0 {
 			out = append(out, l)
 		}
@@ -284,16 +328,16 @@ func (s *Registry) accounts() []*local {
 
 // verify cuts the devices here that may no longer be connected: this node may have missed a revocation
 // or a sign-out. It returns the present rows of the users with devices here.
-func (s *Registry) verify(ctx context.Context) (rows map[int64]*models.User, err error) {
+func (b *bucket) verify(ctx context.Context) (rows map[int64]*models.User, err error) {
 	rows = make(map[int64]*models.User)
-	for chunk := range slices.Chunk(s.accounts(), loadChunk) {
-		found, err := s.access(ctx, chunk)
+	for chunk := range slices.Chunk(b.accounts(), loadChunk) {
+		found, err := b.registry.access(ctx, chunk)
 		if err != nil {
 			return nil, err
 		}
 		maps.Copy(rows, found)
 		for _, l := range chunk {
-			if err := s.enforce(ctx, l, found[l.account.ID]); err != nil {
+			if err := b.enforce(ctx, l, found[l.account.ID]); err != nil {
 				return nil, err
 			}
 		}
@@ -303,12 +347,16 @@ func (s *Registry) verify(ctx context.Context) (rows map[int64]*models.User, err
 
 // restore writes the devices here to Redis again under that name of this node. It returns
 // errRenamed if the node's name changes concurrently.
-func (s *Registry) restore(ctx context.Context, name string, rows map[int64]*models.User) error {
+func (b *bucket) restore(ctx context.Context, name string, rows map[int64]*models.User) error {
 	var mu sync.Mutex
 	var failed error
-	accounts := s.accounts()
+	accounts := b.accounts()
 	var workers sync.WaitGroup
-	for range min(repairWorkers, len(accounts)) {
+	most := repairWorkers
+	if len(b.registry.buckets) > 1 {
+		most = bucketWorkers
+	}
+	for range min(most, len(accounts)) {
 		workers.Go(func() {
 			for {
 				mu.Lock()
@@ -319,7 +367,7 @@ func (s *Registry) restore(ctx context.Context, name string, rows map[int64]*mod
 				l := accounts[0]
 				accounts = accounts[1:]
 				mu.Unlock()
-				if err := s.restoreOne(ctx, name, l, rows[l.account.ID]); err != nil {
+				if err := b.restoreOne(ctx, name, l, rows[l.account.ID]); err != nil {
 					mu.Lock()
 					failed = err
 					mu.Unlock()
@@ -331,12 +379,12 @@ func (s *Registry) restore(ctx context.Context, name string, rows map[int64]*mod
 	if err := errors.Join(failed, ctx.Err()); err != nil {
 		return err
 	}
-	return s.stillNamed(name)
+	return b.stillNamed(name)
 }
 
 // stillNamed returns errRenamed if this is not the node's present name.
-func (s *Registry) stillNamed(name string) error {
-	if s.lease.current() != name {
+func (b *bucket) stillNamed(name string) error {
+	if b.lease.current() != name {
 		return errRenamed
 	}
 	return nil
@@ -344,41 +392,41 @@ func (s *Registry) stillNamed(name string) error {
 
 // restoreOne writes the account's devices here to Redis again. It cuts those that another node has
 // disconnected, if this node missed the message. row is nil if it was not read.
-func (s *Registry) restoreOne(ctx context.Context, name string, l *local, row *models.User) error {
+func (b *bucket) restoreOne(ctx context.Context, name string, l *local, row *models.User) error {
 	l.step.Lock()
 	defer l.step.Unlock()
-	devices := s.devicesHere(l)
+	devices := b.devicesHere(l)
 	if len(devices) == 0 {
 		return nil
 	}
-	if err := s.stillNamed(name); err != nil {
+	if err := b.stillNamed(name); err != nil {
 		return err
 	}
-	out, err := s.ledger.Restore(ctx, name, s.known(l, row), devices, s.Now())
+	out, err := b.ledger.Restore(ctx, name, b.known(l, row), devices, b.Now())
 	switch {
 	case leaseLost(err):
-		s.lease.renewNow()
+		b.lease.renewNow()
 		return err
 	case err != nil:
 		// Redis may still carry it out later, after a device has left.
-		return s.noteFailedStep(err)
+		return b.noteFailedStep(err)
 	}
 	if out.Came {
-		s.noteTransition(out.Record)
-		s.mirror.Keep(out.Record.ID, out.Record.State)
+		b.noteTransition(out.Record)
+		b.mirror.Keep(out.Record.ID, out.Record.State)
 	}
-	s.views.learn(out.Record)
+	b.views.learn(out.Record)
 	for device, reason := range out.Cut {
-		s.cutHere(l.account.ID, []string{device}, decodeCause(reason), false)
+		b.cutHere(l.account.ID, []string{device}, decodeCause(reason), false)
 	}
 	return nil
 }
 
 // known returns what this node knows of an account with devices here: the record that it received
 // last, with the custom status from when the account was last ONLINE. If the database has a newer
-// state, because another node swept the account, that state replaces the record's.
-func (s *Registry) known(l *local, row *models.User) *status.Record {
-	known := s.views.known(l.account.ID)
+// state, because another node swept the account, that state replaces the record'b.
+func (b *bucket) known(l *local, row *models.User) *status.Record {
+	known := b.views.known(l.account.ID)
 	if known.ID == 0 { // what was received was forgotten with the account's last watch
 		known = status.RecordOf(l.account)
 	}
@@ -391,9 +439,9 @@ func (s *Registry) known(l *local, row *models.User) *status.Record {
 }
 
 // devicesHere returns the account's devices at this node.
-func (s *Registry) devicesHere(l *local) []ledger.Placed {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (b *bucket) devicesHere(l *local) []ledger.Placed {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	devices := make([]ledger.Placed, len(l.devices))
 	for i, d := range l.devices {
 		devices[i] = ledger.Placed{Device: d.Info(), Added: d.added}

@@ -13,15 +13,16 @@ import (
 	"rollcall/models"
 )
 
-// views holds what this node has received on the topics that are watched here. Each user and each
-// app is a topic with a channel in Redis. A node subscribes only to the topics that are watched on
+// views holds what this node has received on the topics of a bucket that are watched here. Each user
+// and each app is a topic with a channel in Redis. A node subscribes only to the topics that are watched on
 // it, so its traffic grows with its own devices and not with the service. Subscribing is batched,
 // and costs Redis as much memory as a short key.
 type views struct {
-	registry *Registry
-	mu       sync.Mutex
-	// byTopic has the watched topics.
+	bucket *bucket
+	mu     sync.Mutex
+	// byTopic has the watched topics, of which the channels of pending are not subscribed yet.
 	byTopic map[int64]*view
+	pending int
 	// baseline is the version just before the channels that are being subscribed.
 	baseline int64
 	// rowReads holds when a reader here last received the status of a user's row, by users.id, if
@@ -51,8 +52,8 @@ type view struct {
 	record, lastOnline *status.Record
 }
 
-func (v *views) init(s *Registry) {
-	v.registry, v.byTopic, v.rowReads = s, make(map[int64]*view), make(map[int64]time.Time)
+func (v *views) init(b *bucket) {
+	v.bucket, v.byTopic, v.rowReads = b, make(map[int64]*view), make(map[int64]time.Time)
 }
 
 func (v *views) follow(topic int64) {
@@ -60,10 +61,11 @@ func (v *views) follow(topic int64) {
 	defer v.mu.Unlock()
 	w := v.byTopic[topic]
 	if w == nil {
-		seen := v.registry.Version.Load()
+		seen := v.bucket.version.Load()
 		w = &view{unsubscribed: true, delivered: seen, since: seen}
 		v.byTopic[topic] = w
-		v.registry.feed.Subscribe(v.channel(topic))
+		v.pending++
+		v.bucket.feed.Subscribe(v.channel(topic))
 	}
 	w.watches++
 }
@@ -74,22 +76,25 @@ func (v *views) unfollow(topic int64) {
 	w := v.byTopic[topic]
 	if w.watches--; w.watches == 0 {
 		delete(v.byTopic, topic)
-		v.registry.feed.Unsubscribe(v.channel(topic))
+		if w.unsubscribed {
+			v.pending--
+		}
+		v.bucket.feed.Unsubscribe(v.channel(topic))
 	}
 }
 
 func (v *views) channel(topic int64) string {
 	if topic < 0 {
-		return v.registry.ledger.AppChannel(-topic)
+		return v.bucket.ledger.AppChannel(-topic)
 	}
-	return v.registry.ledger.UserChannel(topic)
+	return v.bucket.ledger.UserChannel(topic)
 }
 
 // topicOf returns the topic of a channel, or 0 if the name belongs to no topic.
 func (v *views) topicOf(channel string) int64 {
-	name, app := strings.CutPrefix(channel, v.registry.Redis.Key("app:"))
+	name, app := strings.CutPrefix(channel, v.bucket.Redis.Key("app:"))
 	if !app {
-		name, _ = strings.CutPrefix(channel, v.registry.Redis.Key("user:"))
+		name, _ = strings.CutPrefix(channel, v.bucket.Redis.Key("user:"))
 	}
 	id, err := strconv.ParseInt(name, 10, 64)
 	switch {
@@ -103,11 +108,11 @@ func (v *views) topicOf(channel string) int64 {
 
 // before notes the version from which the channels that are about to be subscribed deliver changes.
 func (v *views) before(ctx context.Context) error {
-	version, err := v.registry.ledger.Version(ctx)
+	version, err := v.bucket.ledger.Version(ctx)
 	if err != nil {
 		return err
 	}
-	v.registry.observe(version)
+	v.bucket.observe(version)
 	v.mu.Lock()
 	v.baseline = version
 	v.mu.Unlock()
@@ -122,6 +127,7 @@ func (v *views) after(channels []string) {
 		topic := v.topicOf(channel)
 		if w := v.byTopic[topic]; w != nil && w.unsubscribed {
 			w.unsubscribed = false
+			v.pending--
 			w.since = max(w.since, v.baseline)
 			w.delivered = max(w.delivered, w.since)
 			if w.unread {
@@ -132,6 +138,13 @@ func (v *views) after(channels []string) {
 	}
 	v.mu.Unlock()
 	v.read(unread)
+}
+
+// isPending reports whether channels of watched topics are not subscribed yet.
+func (v *views) isPending() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.pending > 0
 }
 
 // isUnsubscribed reports whether the channel of a watched topic is not subscribed yet.
@@ -162,22 +175,22 @@ func (v *views) read(userIDs []int64) {
 	if len(userIDs) == 0 {
 		return
 	}
-	records, err := v.registry.ledger.Records(context.Background(), userIDs)
+	records, err := v.bucket.records(context.Background(), userIDs)
 	if err != nil {
-		v.registry.Log.Warn("reading statuses set before their Redis channels were subscribed failed", "error", v.registry.failed(err))
+		v.bucket.Log.Warn("reading statuses set before their Redis channels were subscribed failed", "error", err)
 		return
 	}
 	for _, r := range records {
 		if r != nil {
 			v.learn(r)
-			v.registry.publish(status.UserKey(r.ID), r)
+			v.bucket.publish(status.UserKey(r.ID), r)
 		}
 	}
 }
 
 // learn notes an account's record that was read, without publishing it.
 func (v *views) learn(r *status.Record) {
-	v.registry.observe(r.Version)
+	v.bucket.observe(r.Version)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if w := v.byTopic[status.UserKey(r.ID)]; w != nil {
@@ -284,66 +297,49 @@ func (v *views) deliveredOf() (users, apps map[int64]int64) {
 	return users, apps
 }
 
-// Follow makes the node receive the changes of a key, once for each call.
-func (s *Registry) Follow(topic int64) { s.views.follow(topic) }
-
-// Unfollow ends what one call of Follow began.
-func (s *Registry) Unfollow(topic int64) { s.views.unfollow(topic) }
-
-// Settle waits until this node receives the changes of all keys that are followed.
-func (s *Registry) Settle(ctx context.Context) error {
-	if err := s.feed.Settle(ctx); err != nil {
-		return s.failed(err)
-	}
-	return nil
-}
-
-// CatchUpAll waits until this node has received all changes so far.
-func (s *Registry) CatchUpAll(ctx context.Context) error { return s.feed.CatchUp(ctx) }
-
-// receive handles a message from Redis.
-func (s *Registry) receive(channel, text string) {
-	if channel == s.ledger.CutChannel() {
+// receiveMessage handles a message from Redis.
+func (b *bucket) receiveMessage(channel, text string) {
+	if b.views.topicOf(channel) == 0 {
 		cut, err := ledger.ParseCut(text)
 		if err != nil {
-			s.Log.Error("malformed message from Redis", "channel", channel, "error", err)
+			b.Log.Error("malformed message from Redis", "channel", channel, "error", err)
 			return
 		}
-		s.cutHere(cut.UserID, cut.Devices, decodeCause(cut.Reason), cut.Revoked)
+		b.cutHere(cut.UserID, cut.Devices, decodeCause(cut.Reason), cut.Revoked)
 		return
 	}
 	r, err := ledger.Parse(text)
 	if err != nil {
-		s.Log.Error("malformed message from Redis", "channel", channel, "error", err)
+		b.Log.Error("malformed message from Redis", "channel", channel, "error", err)
 		return
 	}
-	s.observe(r.Version)
-	s.publish(s.views.topicOf(channel), r)
+	b.observe(r.Version)
+	b.publish(b.views.topicOf(channel), r)
 }
 
 // publish publishes a change to a topic's watchers, unless they know it already.
-func (s *Registry) publish(topic int64, r *status.Record) {
-	q := s.Board.Queue(r.ID)
+func (b *bucket) publish(topic int64, r *status.Record) {
+	q := b.Board.Queue(r.ID)
 	q.Lock()
 	defer q.Unlock()
-	if s.views.accept(topic, r) {
+	if b.views.accept(topic, r) {
 		status := r.Status()
 		q.Publish(fanout.NewAt(r.Version, r.ID, &status), topic, 0)
 	}
 }
 
 // readMissed reads and publishes the changes that were missed while the connection was lost.
-func (s *Registry) readMissed(ctx context.Context) error {
-	s.lease.reconnect()
-	s.repair.ask()
-	users, apps := s.views.deliveredOf()
+func (b *bucket) readMissed(ctx context.Context) error {
+	b.lease.reconnect()
+	b.repair.ask()
+	users, apps := b.views.deliveredOf()
 	ids := make([]int64, 0, len(users))
 	for id := range users {
 		ids = append(ids, id)
 	}
-	records, err := s.ledger.Records(ctx, ids)
+	records, err := b.records(ctx, ids)
 	if err != nil {
-		return s.failed(err)
+		return err
 	}
 	absent := make(map[int64]int64)
 	for i, r := range records {
@@ -351,21 +347,21 @@ func (s *Registry) readMissed(ctx context.Context) error {
 			absent[ids[i]] = users[ids[i]]
 			continue
 		}
-		s.observe(r.Version)
-		s.publish(status.UserKey(r.ID), r)
+		b.observe(r.Version)
+		b.publish(status.UserKey(r.ID), r)
 	}
-	s.repair.examineAbsent(absent)
+	b.repair.examineAbsent(absent)
 	for app, delivered := range apps {
 		for {
-			changed, last, err := s.ledger.Changes(ctx, app, delivered)
+			changed, last, err := b.ledger.Changes(ctx, app, delivered)
 			if err != nil {
-				return s.failed(err)
+				return b.failed(err)
 			}
 			if last == 0 {
 				break
 			}
 			for _, r := range changed {
-				s.publish(status.AppKey(app), r)
+				b.publish(status.AppKey(app), r)
 			}
 			delivered = last
 		}
@@ -373,75 +369,32 @@ func (s *Registry) readMissed(ctx context.Context) error {
 	return nil
 }
 
-// Present returns events of the accounts' present statuses, in their order.
-func (s *Registry) Present(ctx context.Context, accs []status.Account) ([]*fanout.Event, error) {
-	ids := make([]int64, len(accs))
-	for i, acc := range accs {
-		ids[i] = acc.ID
+// catchUp sends the watcher what it has missed in the gap. r is the user's record, or nil, and row the
+// user's row if it may have changed.
+func (b *bucket) catchUp(w *fanout.Watcher, g status.Gap, r *status.Record, row *models.User) {
+	present := r
+	if r == nil && row != nil {
+		now := status.RecordOf(status.AccountOf(row))
+		now.Version = g.Since + 1
+		present = &now
 	}
-	records, err := s.ledger.Records(ctx, ids)
-	if err != nil {
-		return nil, s.failed(err)
+	if present != nil && present.Version > g.Since {
+		b.publishTo(w, g, present)
 	}
-	events := make([]*fanout.Event, len(accs))
-	for i, r := range records {
-		shown, version := s.seen(accs[i], r)
-		events[i] = fanout.NewAt(version, accs[i].ID, &shown)
-		if r != nil {
-			// A change that is under way to this node counts as late from now on.
-			s.publish(status.UserKey(r.ID), r)
-		}
+	if r != nil {
+		// The change may be from between the version that before noted and the subscription, and is
+		// then on no channel. If it is under way to this node, it counts as late from now on.
+		b.publish(status.UserKey(g.UserID), r)
 	}
-	return events, nil
-}
-
-// Moment returns how far changes have been published.
-func (s *Registry) Moment(int64) status.Moment {
-	return status.Moment{Version: s.Version.Load(), At: s.Now() - 1}
-}
-
-// Missed notes what the watches have missed, for CatchUp.
-func (s *Registry) Missed(watches []*fanout.Watch, a *status.Absence) []*fanout.Event {
-	for _, w := range watches {
-		a.Gaps = append(a.Gaps, status.Gap{UserID: w.Key, Since: a.Left(w.Key).Version, Until: s.views.mark(status.UserKey(w.Key))})
-	}
-	return nil
-}
-
-// CatchUp sends the watcher what it has missed of the users in the gaps of a.
-func (s *Registry) CatchUp(ctx context.Context, w *fanout.Watcher, a *status.Absence) error {
-	if err := s.Settle(ctx); err != nil {
-		return err
-	}
-	ids := make([]int64, len(a.Gaps))
-	for i, g := range a.Gaps {
-		ids[i] = g.UserID
-	}
-	records, err := s.ledger.Records(ctx, ids)
-	if err != nil {
-		return s.failed(err)
-	}
-	for i, g := range a.Gaps {
-		r := records[i]
-		if row := a.Rows[g.UserID]; r == nil && row != nil {
-			now := status.RecordOf(status.AccountOf(row))
-			now.Version = g.Since + 1
-			r = &now
-		}
-		if r != nil && r.Version > g.Since {
-			s.publishTo(w, g, r)
-		}
-	}
-	return nil
 }
 
 // publishTo sends one watcher the change that it has missed, unless it receives that one or a newer
 // one with the topic.
-func (s *Registry) publishTo(w *fanout.Watcher, g status.Gap, r *status.Record) {
-	q := s.Board.Queue(r.ID)
+func (b *bucket) publishTo(w *fanout.Watcher, g status.Gap, r *status.Record) {
+	q := b.Board.Queue(r.ID)
 	q.Lock()
 	defer q.Unlock()
-	since, delivered := s.views.bounds(status.UserKey(g.UserID))
+	since, delivered := b.views.bounds(status.UserKey(g.UserID))
 	if g.Until == 0 {
 		g.Until = since
 	}

@@ -60,7 +60,7 @@ func stepped(t *testing.T) (*shard, *columns) {
 	var clock atomic.Int64
 	m := New(Config{
 		Board: fanout.NewBoard(func(int) {}), Now: func() models.Time { return models.Time(clock.Add(1)) },
-		Version: new(atomic.Int64), LastDeviceGone: func(int64) {}, Observer: status.NoObserver{}, Devices: new(atomic.Int64),
+		LastDeviceGone: func(int64) {}, Observer: status.NoObserver{}, Devices: new(atomic.Int64),
 		OnlineUsers: prometheus.NewGauge(prometheus.GaugeOpts{Name: "online"}),
 		Events:      prometheus.NewCounter(prometheus.CounterOpts{Name: "events"}),
 	})

@@ -62,7 +62,7 @@ func (s *shard) become(e *entry, to models.Presence, at models.Time) {
 // publish publishes e's present status.
 func (s *shard) publish(e *entry) {
 	s.registry.Events.Inc()
-	e.Version = s.registry.Version.Add(1)
+	e.Version = s.registry.version.Add(1)
 	status.Notify(s.registry.Observer, &e.Record)
 	now := e.Status()
 	s.Publish(fanout.NewAt(e.Version, e.ID, &now), status.UserKey(e.ID), status.AppKey(e.AppID))

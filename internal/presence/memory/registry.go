@@ -31,8 +31,6 @@ type Config struct {
 	Board   *fanout.Board
 	// Now returns the time of a change.
 	Now func() models.Time
-	// Version is the version of the latest change, which the registry counts.
-	Version *atomic.Int64
 	// LastDeviceGone is called with each user whose last device has left. A queue of the board is
 	// locked.
 	LastDeviceGone func(userID int64)
@@ -52,6 +50,8 @@ type Registry struct {
 	shards [fanout.Queues]shard
 	mirror *mirror.Mirror
 	online onlineCounts
+	// version is that of the latest change.
+	version atomic.Int64
 }
 
 // New returns a registry. Call Start before any other method.
@@ -205,18 +205,23 @@ func (r *Registry) Follow(int64) {}
 func (r *Registry) Unfollow(int64) {}
 
 // Settle does nothing: there is nothing to wait for.
-func (r *Registry) Settle(context.Context) error { return nil }
+func (r *Registry) Settle(context.Context, ...int64) error { return nil }
 
-// CatchUpAll does nothing.
-func (r *Registry) CatchUpAll(context.Context) error { return nil }
+// Receive does nothing.
+func (r *Registry) Receive(context.Context, ...int64) error { return nil }
 
 // CatchUp does nothing: Missed has returned everything.
 func (r *Registry) CatchUp(context.Context, *fanout.Watcher, *status.Absence) error { return nil }
 
-// Moment returns how far the user's changes have been published. The user's queue is locked. If the
+// Moment returns the present moment.
+func (r *Registry) Moment() status.Moment {
+	return status.Moment{Version: r.version.Load(), At: r.Now() - 1}
+}
+
+// MomentOf returns how far the user's changes have been published. The user's queue is locked. If the
 // user has an entry, the time is the entry's and not the clock's, which may be set back.
-func (r *Registry) Moment(userID int64) status.Moment {
-	at := status.Moment{Version: r.Version.Load(), At: r.Now() - 1}
+func (r *Registry) MomentOf(userID int64) status.Moment {
+	at := r.Moment()
 	if e := r.shard(userID).entries[userID]; e != nil {
 		at.At = e.Since
 	}
@@ -228,7 +233,7 @@ func (r *Registry) Missed(watches []*fanout.Watch, a *status.Absence) (events []
 	s := r.shard(watches[0].Key)
 	for _, w := range watches {
 		since, e, row := a.Left(w.Key), s.entries[w.Key], a.Rows[w.Key]
-		seq := s.registry.Version.Load()
+		seq := s.registry.version.Load()
 		var now models.UserStatus
 		switch {
 		case e != nil && e.Version > since.Version:
@@ -252,7 +257,7 @@ func (r *Registry) Present(_ context.Context, accs []status.Account) ([]*fanout.
 		s := r.shard(acc.ID)
 		s.Lock()
 		now := s.status(acc)
-		events[i] = fanout.NewAt(r.Version.Load(), acc.ID, &now)
+		events[i] = fanout.NewAt(r.version.Load(), acc.ID, &now)
 		s.Unlock()
 	}
 	return events, nil

@@ -2,12 +2,27 @@ package status
 
 import "rollcall/models"
 
-// Moment is a point in the history of statuses. Version is that of the latest change. At is a time,
-// for users whose versions the registry has forgotten. Later changes have a greater version and a
-// later time. The zero Moment stands for none.
+// Moment is a point in the history of statuses. Later changes of a user have a greater version than
+// Of returns, and a later time. The zero Moment stands for none.
 type Moment struct {
+	// Version is that of the latest change, unless Versions is set.
 	Version int64
-	At      models.Time
+	// Versions are those of the latest changes in each bucket, of a registry whose buckets count for
+	// themselves. Moments share them.
+	Versions *Versions
+	// At is a time, for users whose versions the registry has forgotten.
+	At models.Time
+}
+
+// Versions has a version for each bucket.
+type Versions [Buckets]int64
+
+// Of returns the version of the latest change that the user can have had at the moment.
+func (m Moment) Of(userID int64) int64 {
+	if m.Versions != nil {
+		return m.Versions[BucketOf(userID)]
+	}
+	return m.Version
 }
 
 // Absence is a period in which a watcher did not watch some users that it now watches again. It
@@ -33,7 +48,7 @@ type Gap struct {
 
 // Left returns when the watcher stopped watching the user.
 func (a *Absence) Left(userID int64) Moment {
-	if at, ok := a.Lost[userID]; ok && at.Version >= a.Since.Version {
+	if at, ok := a.Lost[userID]; ok && at.Of(userID) >= a.Since.Of(userID) {
 		return at
 	}
 	return a.Since

@@ -6,7 +6,7 @@ import "rollcall/models"
 type Record struct {
 	ID, AppID  int64
 	ExternalID string
-	// Version grows with each change of any account; 0: nothing has changed since the row was read.
+	// Version grows with each change of any account in the bucket; 0: no change since the row was read.
 	Version int64
 	// Content is the version since which the record has had its content: lower than Version if a
 	// node wrote the record again after Redis had lost it. Only records in Redis have it.

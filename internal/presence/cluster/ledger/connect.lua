@@ -27,11 +27,13 @@ if limit > 0 and u.n > limit then
   table.sort(others, function(a, b) return versionIn(devices[a]) < versionIn(devices[b]) end)
   devices[device] = node .. ' ' .. value -- its node keeps its entry
   for i = 1, math.min(u.n - limit, #others) do surplus[i] = others[i] end
+  local values = {}
   for _, other in ipairs(surplus) do
+    values[other] = devices[other]
     remove(u, devices, other)
     redis.call('HSET', P .. 'user:' .. u.id, 'g:' .. other, reason .. ' ' .. int(added))
   end
-  redis.call('PUBLISH', P .. 'cut', table.concat({ u.id, reason, '0', table.concat(surplus, ' ') }, ' '))
+  tellCut(u, reason, false, values)
 end
 u.r = 0
 local at = own

@@ -8,7 +8,7 @@
 local u, devices = open(ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])
 local to, now, revoke, reason = tonumber(ARGV[6]), ARGV[7], ARGV[8] == '1', ARGV[10]
 local all = ARGV[11] == '*'
-local leaving, gone = {}, {}
+local leaving, gone, values = {}, {}, {}
 if all then
   for device in pairs(devices) do leaving[#leaving + 1] = device end
 else
@@ -18,6 +18,7 @@ local cut = reason ~= ''
 local at = (cut or revoke) and version()
 for _, device in ipairs(leaving) do
   if devices[device] then
+    values[device] = devices[device]
     remove(u, devices, device)
     gone[#gone + 1] = device
     if cut and not all then
@@ -31,7 +32,5 @@ if all and cut then u.g, u.gw = at, reason end
 local changed = u.n == 0 and turn(u, to, after(u, now))
 if not changed and (revoke or #gone > 0 or (all and cut)) then write(u) end
 if all and cut then forget(u) end
-if cut and (revoke or #gone > 0) then
-  redis.call('PUBLISH', P .. 'cut', table.concat({ u.id, reason, revoke and '1' or '0', table.concat(gone, ' ') }, ' '))
-end
+if cut then tellCut(u, reason, revoke, values) end
 return { changed and '1' or '0', text(u), unpack(gone) }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -89,12 +90,22 @@ type LoginError struct {
 // Error returns the message.
 func (e *LoginError) Error() string { return "the login must be recorded first" }
 
-// Ledger is the accounts of one service. All methods may be called from any
+// Ledger is the accounts of one service, or of one bucket of it. All methods may be called from any
 // goroutine; a failed one may have been carried out or not.
-type Ledger struct{ redis *redis.Client }
+type Ledger struct {
+	redis *redis.Client
+	// clock is what Redis's clock was at the last renewal, or nil.
+	clock atomic.Pointer[clock]
+}
+
+// clock is a reading of Redis's clock, in ms. It may be ahead by the time of a round trip.
+type clock struct {
+	redis int64
+	local time.Time
+}
 
 // New returns the ledger in that Redis.
-func New(client *redis.Client) *Ledger { return &Ledger{client} }
+func New(client *redis.Client) *Ledger { return &Ledger{redis: client} }
 
 // UserChannel returns the channel of the user's records, which Parse parses.
 func (l *Ledger) UserChannel(userID int64) string { return l.redis.Key("user:" + text(userID)) }
@@ -102,15 +113,27 @@ func (l *Ledger) UserChannel(userID int64) string { return l.redis.Key("user:" +
 // AppChannel returns the channel of the records of all users of the app.
 func (l *Ledger) AppChannel(appID int64) string { return l.redis.Key("app:" + text(appID)) }
 
-// CutChannel returns the channel of cuts for all nodes, which ParseCut parses.
-func (l *Ledger) CutChannel() string { return l.redis.Key("cut") }
+// CutChannels returns the channels of cuts for a process, which ParseCut parses: that for all nodes,
+// and that for devices at the nodes whose names begin with the identity and a dot.
+func (l *Ledger) CutChannels(identity string) []string {
+	return []string{l.redis.Key("cut"), l.redis.Key("cut:" + identity)}
+}
 
-// run executes a script with a time limit. It ignores ctx's cancellation, so that the caller learns
-// the result.
+// run executes a script with a time limit, after which Redis refuses to begin it. It ignores ctx's
+// cancellation, so that the caller learns the result.
 func (l *Ledger) run(ctx context.Context, s *rueidis.Lua, args ...string) ([]string, error) {
+	deadline := int64(0)
+	if c := l.clock.Load(); c != nil {
+		deadline = c.redis + (time.Since(c.local) + redis.OperationTimeout).Milliseconds()
+	}
+	return l.runUntil(ctx, deadline, s, args...)
+}
+
+// runUntil is run with a time of Redis's clock, in ms, or 0 if Redis must not refuse the script.
+func (l *Ledger) runUntil(ctx context.Context, deadline int64, s *rueidis.Lua, args ...string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redis.OperationTimeout)
 	defer cancel()
-	return s.Exec(ctx, l.redis.Client, []string{l.redis.Key("")}, args).AsStrSlice()
+	return s.Exec(ctx, l.redis.Client, l.redis.ScriptKeys(), append([]string{text(deadline)}, args...)).AsStrSlice()
 }
 
 // Renewal is a node that renews its lease.
@@ -150,10 +173,13 @@ type Lease struct {
 func (l *Ledger) Renew(ctx context.Context, in Renewal) (Lease, error) {
 	args := append([]string{in.Node, text(in.Length.Milliseconds()), flag(in.Enter), text(in.End),
 		text(in.Version), flag(in.Reconnected)}, in.Others...)
-	out, err := l.run(ctx, renewScript, args...)
+	sent := time.Now()
+	// It is not refused: after it, this node knows the clock of another server.
+	out, err := l.runUntil(ctx, 0, renewScript, args...)
 	if err != nil {
 		return Lease{}, fmt.Errorf("renewing the node's lease: %w", err)
 	}
+	l.clock.Store(&clock{redis: number(out[1]) - in.Length.Milliseconds() + 1, local: sent})
 	return Lease{
 		Held: out[0] == "1", End: number(out[1]), Version: number(out[2]), Born: number(out[3]), Dead: out[4:],
 	}, nil
@@ -211,7 +237,7 @@ type Login struct {
 	// Recorded is the At of a LoginError, if the database holds it; else 0.
 	Recorded models.Time
 	// Limit is how many devices the account may have, including this one; 0 means any number. The
-	// oldest beyond it are taken out, and all nodes receive Reason for cutting their links.
+	// oldest beyond it are taken out, and their nodes receive Reason for cutting their links.
 	Limit  int
 	Reason string
 }
@@ -263,8 +289,8 @@ type Departure struct {
 	Revoke bool
 	// Deleted reports whether the user has been deleted, so that Redis soon forgets its external ID.
 	Deleted bool
-	// Reason is a word that all nodes receive, with the devices, for cutting their links. If it is
-	// empty, the nodes receive no message.
+	// Reason is a word that the devices' nodes, or all nodes if Revoke is set, receive for cutting their
+	// links. If it is empty, no node receives a message.
 	Reason string
 }
 
@@ -365,17 +391,18 @@ func (l *Ledger) Version(ctx context.Context) (int64, error) {
 // readChunk is how many records one request reads.
 const readChunk = 500
 
-// Records returns the records of these users, in their order, with nil for a user that has none.
-func (l *Ledger) Records(ctx context.Context, userIDs []int64) ([]*status.Record, error) {
+// Records returns the records of these users, in their order, with nil for a user that has none. of
+// returns the user's ledger; client is the Redis of all of them.
+func Records(ctx context.Context, client *redis.Client, userIDs []int64, of func(userID int64) *Ledger) ([]*status.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, redis.OperationTimeout)
 	defer cancel()
 	out := make([]*status.Record, 0, len(userIDs))
 	for chunk := range slices.Chunk(userIDs, readChunk) {
 		reads := make(rueidis.Commands, len(chunk))
 		for i, id := range chunk {
-			reads[i] = l.redis.B().Hmget().Key(l.userKey(id)).Field("p", "a", "c", "ca", "s", "app", "x", "k").Build()
+			reads[i] = client.B().Hmget().Key(of(id).userKey(id)).Field("p", "a", "c", "ca", "s", "app", "x", "k").Build()
 		}
-		for i, response := range l.redis.DoMulti(ctx, reads...) {
+		for i, response := range client.DoMulti(ctx, reads...) {
 			fields, err := response.AsStrSlice()
 			if err != nil {
 				return nil, fmt.Errorf("reading %d users' statuses from Redis: %w", len(userIDs), err)
@@ -436,15 +463,24 @@ func (l *Ledger) Devices(ctx context.Context, userID int64) ([]models.Device, er
 	return devices, nil
 }
 
-// OnlineCount returns how many users of the app are ONLINE.
-func (l *Ledger) OnlineCount(ctx context.Context, appID int64) (int, error) {
+// OnlineCount returns how many users of the app are ONLINE in the ledgers together. client is the
+// Redis of all of them.
+func OnlineCount(ctx context.Context, client *redis.Client, ledgers []*Ledger, appID int64) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, redis.OperationTimeout)
 	defer cancel()
-	n, err := l.redis.Do(ctx, l.redis.B().Scard().Key(l.redis.Key("online:"+text(appID))).Build()).AsInt64()
-	if err != nil {
-		return 0, fmt.Errorf("counting online users in Redis: %w", err)
+	reads := make(rueidis.Commands, len(ledgers))
+	for i, l := range ledgers {
+		reads[i] = client.B().Scard().Key(l.redis.Key("online:" + text(appID))).Build()
 	}
-	return int(n), nil
+	total := 0
+	for _, response := range client.DoMulti(ctx, reads...) {
+		n, err := response.AsInt64()
+		if err != nil {
+			return 0, fmt.Errorf("counting online users in Redis: %w", err)
+		}
+		total += int(n)
+	}
+	return total, nil
 }
 
 func (l *Ledger) userKey(userID int64) string { return l.redis.Key("user:" + text(userID)) }

@@ -2,6 +2,12 @@ package ledger
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -164,5 +170,126 @@ func TestRenew_KeepsFormerNames(t *testing.T) {
 	}
 	if renew(t, l, Renewal{Node: "unknown"}).Held {
 		t.Error("a name that never entered holds a lease")
+	}
+}
+
+// TestLeave_TellsTheNodesOfTheDevices checks which nodes are notified of devices that are taken out:
+// those that have them, or all nodes if access was revoked or a node is of an earlier version.
+func TestLeave_TellsTheNodesOfTheDevices(t *testing.T) {
+	client := testenv.OpenRedis(t, testenv.RedisURL(t), testenv.Service())
+	l := New(client)
+	var mu sync.Mutex
+	var received []string
+	feed := client.Listen(redis.Listener{
+		Message: func(channel, text string) {
+			mu.Lock()
+			defer mu.Unlock()
+			words := strings.Fields(text)
+			slices.Sort(words[3:])
+			received = append(received, strings.TrimPrefix(channel, client.Key(""))+" "+strings.Join(words, " "))
+		},
+		Gap: func(context.Context) error { return nil },
+	}, slog.New(slog.DiscardHandler), append(l.CutChannels("a"), l.CutChannels("b")...)...)
+	defer feed.Close()
+	ctx := context.Background()
+	if err := feed.Settle(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range []string{"a.1", "a.2", "b.1", "former"} {
+		renew(t, l, Renewal{Node: node, Enter: true})
+	}
+	nodes := map[string]string{"a1": "a.1", "a2": "a.2", "b1": "b.1", "former1": "former"}
+	user := status.Account{ID: 1, AppID: 1, ExternalID: "u"}
+	for _, test := range []struct {
+		name  string
+		leave func() error
+		want  string
+	}{
+		{"one device", func() error {
+			_, _, _, err := l.Leave(ctx, Departure{User: user, Devices: []string{"a1"}, Reason: "2", Now: 1})
+			return err
+		}, "[cut:a 1 2 0 a1]"},
+		{"no device", func() error {
+			_, _, _, err := l.Leave(ctx, Departure{User: user, Devices: []string{"x"}, Reason: "2", Now: 1})
+			return err
+		}, "[]"},
+		{"devices at two nodes", func() error {
+			_, _, _, err := l.Leave(ctx, Departure{User: user, Devices: []string{"a2", "b1"}, Reason: "2", Now: 1})
+			return err
+		}, "[cut:a 1 2 0 a2 cut:b 1 2 0 b1]"},
+		{"no reason", func() error {
+			_, _, _, err := l.Leave(ctx, Departure{User: user, Devices: []string{"b1"}, Now: 1})
+			return err
+		}, "[]"},
+		{"a node of an earlier version", func() error {
+			_, _, _, err := l.Leave(ctx, Departure{User: user, Devices: []string{"former1"}, Reason: "2", Now: 1})
+			return err
+		}, "[cut 1 2 0 former1]"},
+		{"the limit", func() error {
+			_, err := l.Connect(ctx, Login{
+				Node: "b.1", User: user, Now: 1, Recorded: 1, Limit: 4, Reason: "6",
+				Device: models.Device{ID: "b2", Platform: models.PlatformWeb, ConnectedAt: 1},
+			})
+			return err
+		}, "[cut:a 1 6 0 a1]"},
+		{"access revoked", func() error {
+			_, _, _, err := l.Leave(ctx, Departure{User: user, All: true, Revoke: true, Reason: "1", Now: 1})
+			return err
+		}, "[cut 1 1 1 a1 a2 b1 b2 former1]"},
+		{"access of a user without devices revoked", func() error {
+			_, _, _, err := l.Leave(ctx, Departure{User: user, All: true, Revoke: true, Reason: "1", Now: 1})
+			return err
+		}, "[cut 1 1 1]"},
+	} {
+		for _, device := range []string{"a1", "a2", "b1", "former1"} {
+			if test.name == "access of a user without devices revoked" {
+				break
+			}
+			_, err := l.Connect(ctx, Login{
+				Node: nodes[device], User: user, Now: 1, Recorded: 1,
+				Device: models.Device{ID: device, Platform: models.PlatformWeb, ConnectedAt: 1},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(test.leave(), feed.CatchUp(ctx)); err != nil {
+			t.Fatal(err)
+		}
+		mu.Lock()
+		slices.Sort(received)
+		got := fmt.Sprint(received)
+		received = nil
+		mu.Unlock()
+		if got != test.want {
+			t.Errorf("%s: nodes received %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
+// TestLateStep_IsNotCarriedOut checks that Redis refuses a step whose caller has given up, and that a
+// renewal makes it accept steps again after its clock was set.
+func TestLateStep_IsNotCarriedOut(t *testing.T) {
+	client := testenv.OpenRedis(t, testenv.RedisURL(t), testenv.Service())
+	l, ctx := New(client), context.Background()
+	renew(t, l, Renewal{Node: "a", Enter: true})
+	add(t, l, "a", "d")
+	leave := func() (bool, error) {
+		_, changed, _, err := l.Leave(ctx, Departure{
+			User: status.Account{ID: 1, AppID: 1, ExternalID: "u"}, Devices: []string{"d"}, To: models.PresenceOffline, Now: 2,
+		})
+		return changed, err
+	}
+	now := l.clock.Load()
+	l.clock.Store(&clock{redis: now.redis - redis.OperationTimeout.Milliseconds() - 1000, local: now.local})
+	if changed, err := leave(); changed || !redis.Unavailable(err) {
+		t.Fatalf("a late step returned %t, %v", changed, err)
+	}
+	if devices, err := l.Devices(ctx, 1); err != nil || len(devices) != 1 {
+		t.Fatalf("after a late step there are the devices %v, %v", devices, err)
+	}
+	renew(t, l, Renewal{Node: "a"})
+	if changed, err := leave(); !changed || err != nil {
+		t.Errorf("a step after a renewal returned %t, %v", changed, err)
 	}
 }

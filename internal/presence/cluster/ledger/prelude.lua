@@ -1,4 +1,9 @@
--- Shared by all scripts. KEYS[1] is the prefix of this service's keys; everything else is in ARGV.
+-- Shared by all scripts. KEYS[1] is the prefix of this bucket's keys; everything else is in ARGV. In a
+-- Redis Cluster there is a KEYS[2], and channels belong to slots as keys do; see ScriptKeys in
+-- internal/redis.
+-- ARGV begins with the time, in ms of Redis's clock, after which the caller of the step no longer waits
+-- (0: none). A server that was stopped and has been replaced would otherwise carry it out when it goes
+-- on, and publish a change that comes after later ones.
 -- Times are in ms of the nodes' clocks, versions in µs of Redis's clock, so that a Redis that has
 -- lost its data continues with higher versions than before.
 --
@@ -11,13 +16,15 @@
 --                     up to which all devices were disconnected, gw for which reason; kc, kca the
 --                     custom status that the account last lost by going OFFLINE, kv with which
 --                     version; e 1 if the user has been deleted
--- node:NODE (set)     accounts with devices at the node
+-- node:NODE (set)     accounts with devices at the node; NODE is the identity of a process, a dot and
+--                     a number
 -- nodes (sorted set)  nodes by the end of their leases; dead (set) nodes that must be swept
 -- online:APP (set)    users that are ONLINE; changes:APP (sorted set) changed users by version
 -- seq                 the latest version
 -- born                when nodes last saw that this is no longer the earlier data; see renew.lua
 -- server              the replication ID of the server that last had this data
 local P = KEYS[1]
+local PUBLISH = KEYS[2] and 'SPUBLISH' or 'PUBLISH'
 local UNLOGINED, OFFLINE, ONLINE = 0, 1, 2
 -- KEEP is how many seconds an account without devices, a change and a disconnected device are
 -- remembered.
@@ -31,9 +38,12 @@ local CUTS = 100
 
 local function int(n) return string.format('%.0f', n) end
 
-local function micros()
-  local t = redis.call('TIME')
-  return tonumber(t[1]) * 1000000 + tonumber(t[2])
+local time = redis.call('TIME')
+local function micros() return tonumber(time[1]) * 1000000 + tonumber(time[2]) end
+
+local deadline = tonumber(table.remove(ARGV, 1))
+if deadline > 0 and micros() / 1000 > deadline then
+  return redis.error_reply('LATE the step came after its caller had given up')
 end
 
 local function version()
@@ -131,8 +141,8 @@ local function tell(u)
   redis.call('ZREMRANGEBYSCORE', changes, '-inf', int(u.s - KEEP * 1000000))
   redis.call('EXPIRE', changes, KEEP)
   local message = text(u)
-  redis.call('PUBLISH', P .. 'user:' .. u.id, message)
-  redis.call('PUBLISH', P .. 'app:' .. u.app, message)
+  redis.call(PUBLISH, P .. 'user:' .. u.id, message)
+  redis.call(PUBLISH, P .. 'app:' .. u.app, message)
 end
 
 -- after returns now, or a later time if the account already has one that is not earlier.
@@ -180,6 +190,23 @@ local function remove(u, devices, device)
     if nodeOf(value) == node then return end
   end
   redis.call('SREM', P .. 'node:' .. node, u.id)
+end
+
+-- tellCut notifies nodes that devices of the account, of which values are the values, have been taken
+-- out: those that have them, or all nodes if the user's access was revoked. Nodes of an earlier version,
+-- whose names have no identity, receive what all receive.
+local function tellCut(u, reason, revoked, values)
+  local channels = {}
+  if revoked then channels[P .. 'cut'] = {} end
+  for device, value in pairs(values) do
+    local identity = not revoked and string.match(nodeOf(value), '^([^.]+)%.')
+    local channel = P .. (identity and 'cut:' .. identity or 'cut')
+    channels[channel] = channels[channel] or {}
+    table.insert(channels[channel], device)
+  end
+  for channel, devices in pairs(channels) do
+    redis.call(PUBLISH, channel, table.concat({ u.id, reason, revoked and '1' or '0', table.concat(devices, ' ') }, ' '))
+  end
 end
 
 -- holds returns the end of the node's lease, or false if it has none.

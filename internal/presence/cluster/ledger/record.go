@@ -62,7 +62,7 @@ type Cut struct {
 	Devices []string
 }
 
-// ParseCut parses a message that was published on CutChannel.
+// ParseCut parses a message that was published on one of CutChannels.
 func ParseCut(text string) (Cut, error) {
 	fields := strings.Fields(text)
 	if len(fields) < 3 {
