@@ -110,7 +110,7 @@ type serveSettings struct {
 	RateLimits         string        `env:"ROLLCALL_RATE_LIMITS" default:"on" enum:"on,off" help:"Whether the rates of users are limited: on, or off for load tests (${env})."`
 	ConnectionsPerAddr int           `env:"ROLLCALL_CONNECTIONS_PER_ADDRESS" name:"connections-per-address" default:"10000" help:"How many WebSockets and event streams a client address, or an IPv6 /64 network, may have open on this node; 0: no limit (${env})."`
 	ConnectsPerAddr    int           `env:"ROLLCALL_CONNECTS_PER_ADDRESS" name:"connects-per-address" default:"0" help:"How many WebSockets and event streams a client address, or an IPv6 /64 network, may open on this node in a second; 0: no limit (${env})."`
-	ConnectsPerApp     int           `env:"ROLLCALL_CONNECTS_PER_APP" default:"0" help:"How many devices of an app's users may connect to this node in a second; 0: no limit (${env})."`
+	ConnectsPerApp     int           `env:"ROLLCALL_CONNECTS_PER_APP" default:"0" help:"How many devices of an app's users may connect to this node in a second; others wait for their turn; 0: no limit (${env})."`
 	RegistrationRate   int           `env:"ROLLCALL_REGISTRATIONS_PER_APP" name:"registrations-per-app" default:"0" help:"How many users an app may register on this node in a second; 0: no limit (${env})."`
 	MaxRequests        int           `env:"ROLLCALL_MAX_REQUESTS" default:"4000" help:"How many requests to the API with a token this node executes at the same time; others are UNAVAILABLE; 0: no limit (${env})."`
 	MaxRequestsPerApp  int           `env:"ROLLCALL_MAX_REQUESTS_PER_APP" default:"1000" help:"How many of them may be of an app's users, and of its App Server; 0: no limit (${env})."`

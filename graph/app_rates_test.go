@@ -26,9 +26,9 @@ func TestAppRates(t *testing.T) {
 	}
 	elsewhere := "Bearer " + w.Register(w.Other, "ann")
 	ann, bob, cid := w.Bearer("ann"), w.Bearer("bob"), w.Bearer("cid")
-	w.AppRates = graph.AppRates{Registrations: 3, Connects: 2}
+	w.AppRates = graph.AppRates{Registrations: 3, Connects: 2, ConnectPatience: 600 * time.Millisecond}
 	var refusals *admission.Refusals
-	w.Adjust = func(c *transport.Config) { refusals, c.ConnectsPerAddress = c.Refusals, 4 }
+	w.Adjust = func(c *transport.Config) { refusals, c.ConnectsPerAddress = c.Refusals, 5 }
 	w.Restart()
 
 	const one = `mutation($id: ID!) { registerUser(input: {id: $id, name: "x"}) { created } }`
@@ -68,25 +68,34 @@ func TestAppRates(t *testing.T) {
 	w.Clock.Pass(time.Second)
 	accepted(register(app, 50)) // a batch counts as a second at most
 
-	// The devices of one app, over WebSocket and SSE.
-	w.Clock.Pass(time.Second)
+	// The devices of one app, over WebSocket and SSE: the second waits for half a second, by real time, and
+	// the third would have to wait for a whole one.
 	w.Socket(ann)
+	began := time.Now()
 	stream := openStream(w, bob, "")
 	defer stream.Body.Close()
+	if waited := time.Since(began); waited < 500*time.Millisecond {
+		t.Errorf("the second device waited %s", waited)
+	}
 	if code, reason := w.Refusal(cid); code != 1013 || reason == "" {
 		t.Errorf("a third device of the app: %d %s", code, reason)
+	}
+	refusedStream := openStream(w, cid, "")
+	defer refusedStream.Body.Close()
+	if status, after := refusedStream.StatusCode, refusedStream.Header.Get("Retry-After"); status != http.StatusTooManyRequests || after != "1" {
+		t.Errorf("a third device's event stream: %d %s", status, after)
 	}
 	// One more connection of the address, and then none.
 	w.Socket(elsewhere)
 	var refusal *graphtest.Refused
 	if _, err := graphtest.DialWire(context.Background(), w.URL, nil); !errors.As(err, &refusal) || refusal.Status != http.StatusTooManyRequests || refusal.RetryAfter == "" {
-		t.Errorf("a fifth connection of the address: %v", err)
+		t.Errorf("a sixth connection of the address: %v", err)
 	}
 	w.Clock.Pass(time.Second)
 	w.Socket(cid)
 
 	for limit, want := range map[string]float64{
-		admission.LimitRegistrations: 2, admission.LimitConnectsApp: 1, admission.LimitConnectsAddress: 1, admission.LimitOpen: 0, admission.LimitApp: 0,
+		admission.LimitRegistrations: 2, admission.LimitConnectsApp: 2, admission.LimitConnectsAddress: 1, admission.LimitOpen: 0, admission.LimitApp: 0,
 	} {
 		if got := testutil.ToFloat64(refusals.Counter(limit)); got != want {
 			t.Errorf("%s: %v refusals, want %v", limit, got, want)

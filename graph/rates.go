@@ -54,12 +54,20 @@ func limitRate(ctx context.Context, rates ratelimit.Limiter, rule ratelimit.Rule
 }
 
 // LimitConnects counts a connecting device of a user. Returns fault.RateLimited if there were too many of
-// its app or of the user.
+// the user.
 func (r *Resolver) LimitConnects(ctx context.Context, user *auth.Principal) error {
-	if err := r.limitApp(ctx, r.appConnects, user.AppID(), 1); err != nil {
+	return limitRate(ctx, r.rates, connecting, user.User.ID, 1)
+}
+
+// AwaitConnect waits for the turn of a connecting device among those of its app. Returns
+// fault.RateLimited if that would take too long. The user need not be confirmed.
+func (r *Resolver) AwaitConnect(ctx context.Context, user *auth.Principal) error {
+	excess, err := r.connects.Wait(ctx, user.AppID())
+	if excess == 0 || err != nil {
 		return err
 	}
-	return limitRate(ctx, r.rates, connecting, user.User.ID, 1)
+	r.connectsRefused.Inc()
+	return fault.TooOften(excess, "too many devices of the app wait for their turn to connect")
 }
 
 // AppRates are how often an app may do what takes much of a node, in any second and counted on each node.
@@ -67,8 +75,11 @@ func (r *Resolver) LimitConnects(ctx context.Context, user *auth.Principal) erro
 type AppRates struct {
 	// Registrations is how many users it may register.
 	Registrations int
-	// Connects is how many devices of its users may connect.
-	Connects int
+	// Connects is how many devices of its users may connect. Others wait for their turn, for at most
+	// ConnectPatience, which is 10 s if it is 0: a restart makes all devices of an app connect at once. If
+	// they were refused, they would try again together.
+	Connects        int
+	ConnectPatience time.Duration
 }
 
 // appRate is one of the AppRates.

@@ -4,6 +4,7 @@
 package graph
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,8 +32,11 @@ type Resolver struct {
 	// rates limits how often a user does something.
 	rates ratelimit.Limiter
 	// appUses counts what the rates of apps limit.
-	appUses                       *ratelimit.Local
-	appRegistrations, appConnects appRate
+	appUses          *ratelimit.Local
+	appRegistrations appRate
+	// connects has the devices of each app wait for their turn to connect.
+	connects        *ratelimit.Queue
+	connectsRefused prometheus.Counter
 	// wrongSecrets counts refused attempts with wrong app keys and secrets.
 	wrongSecrets prometheus.Counter
 }
@@ -65,11 +69,9 @@ func NewResolver(d Deps) *Resolver {
 			ratelimit.Rule{Name: "registrations", Limit: d.AppRates.Registrations, Window: time.Second},
 			d.Refusals.Counter(admission.LimitRegistrations),
 		},
-		appConnects: appRate{
-			ratelimit.Rule{Name: "connects", Limit: d.AppRates.Connects, Window: time.Second},
-			d.Refusals.Counter(admission.LimitConnectsApp),
-		},
-		wrongSecrets: d.Refusals.Counter(admission.LimitSecrets),
+		connects:        ratelimit.NewQueue(d.AppRates.Connects, cmp.Or(d.AppRates.ConnectPatience, 10*time.Second), d.Clock),
+		connectsRefused: d.Refusals.Counter(admission.LimitConnectsApp),
+		wrongSecrets:    d.Refusals.Counter(admission.LimitSecrets),
 	}
 }
 

@@ -249,6 +249,9 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		MaxRequestsPerApp:     cfg.MaxRequestsPerApp,
 		ClientAddress:         cfg.Addresses.Address,
 	}
+	if cfg.AppRates.Connects > 0 {
+		transports.AwaitConnect = n.Resolver.AwaitConnect
+	}
 	if cfg.AdjustTransport != nil {
 		cfg.AdjustTransport(&transports)
 	}

@@ -77,8 +77,11 @@ type Config struct {
 	// comments in an SSE stream; a quarter of HeartbeatTimeout if that is shorter. If 0, it is 25 s,
 	// which is below the 60 s after which common proxies close idle connections.
 	PingInterval time.Duration
+	// AwaitConnect waits for the turn of a connecting device among those of its app, before the user is
+	// confirmed. Returns fault.RateLimited if too many wait. If nil, none waits.
+	AwaitConnect func(ctx context.Context, user *auth.Principal) error
 	// LimitConnects counts a connecting device of a user. Returns fault.RateLimited if there were too
-	// many of the user or of its app. If nil, there is no limit.
+	// many of the user. If nil, there is no limit.
 	LimitConnects func(ctx context.Context, user *auth.Principal) error
 	// ConnectionsPerAddress is how many WebSockets and SSE streams a client address may have open;
 	// the addresses of an IPv6 /64 network count as one. If 0, there is no limit.

@@ -23,12 +23,21 @@ func (c *conn) init(req request) error {
 	if err != nil {
 		return err
 	}
-	limit := c.server.cfg.Limits.AuthTimeout
-	ctx, cancel := context.WithTimeout(requestid.With(context.Background(), c.id), limit)
-	defer cancel()
-	// Not everything below ends with ctx: a statement that waits for a lock does not.
-	defer time.AfterFunc(limit, func() { c.close(closeUnavailable) }).Stop()
-	principal, err := c.connect(ctx, init)
+	ctx := requestid.With(context.Background(), c.id)
+	var claimed, principal *auth.Principal
+	err = c.inTime(ctx, func(ctx context.Context) (err error) {
+		claimed, err = c.server.cfg.Auth.Authenticate(ctx, init.authorization)
+		return err
+	})
+	if err == nil {
+		err = c.server.awaitConnect(ctx, claimed)
+	}
+	if err == nil {
+		err = c.inTime(ctx, func(ctx context.Context) (err error) {
+			principal, err = c.connect(ctx, init, claimed)
+			return err
+		})
+	}
 	if err != nil {
 		if how, ok := errors.AsType[closing](err); ok {
 			return how
@@ -60,13 +69,20 @@ func (c *conn) init(req request) error {
 	return nil
 }
 
-// connect returns the principal of a connection that may be opened.
-func (c *conn) connect(ctx context.Context, init initPayload) (principal *auth.Principal, err error) {
+// inTime runs a part of the handshake, and closes the connection if that takes longer than AuthTimeout.
+func (c *conn) inTime(ctx context.Context, do func(context.Context) error) error {
+	limit := c.server.cfg.Limits.AuthTimeout
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	// Not everything ends with ctx: a statement that waits for a lock does not.
+	defer time.AfterFunc(limit, func() { c.close(closeUnavailable) }).Stop()
+	return do(ctx)
+}
+
+// connect returns the principal, as which the client claims to connect, of a connection that may be
+// opened.
+func (c *conn) connect(ctx context.Context, init initPayload, claimed *auth.Principal) (principal *auth.Principal, err error) {
 	cfg := &c.server.cfg
-	claimed, err := cfg.Auth.Authenticate(ctx, init.authorization)
-	if err != nil {
-		return nil, fmt.Errorf("authenticate: %w", err)
-	}
 	switch claimed.Kind {
 	case auth.Guest:
 		return nil, closeNoToken
@@ -93,7 +109,23 @@ func (c *conn) connect(ctx context.Context, init initPayload) (principal *auth.P
 	return principal, nil
 }
 
-// limitConnects returns RATE_LIMITED if the user, or its app, connects devices too often.
+// awaitConnect waits for the turn of a connecting device, if the caller is a user. Returns RATE_LIMITED
+// if too many devices of the app wait, and errDraining if the server stops meanwhile.
+func (s *Server) awaitConnect(ctx context.Context, caller *auth.Principal) error {
+	if caller.Kind != auth.User || s.cfg.AwaitConnect == nil {
+		return nil
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(s.serving, func() { cancel(errDraining) })()
+	err := s.cfg.AwaitConnect(ctx, caller)
+	if errors.Is(err, context.Canceled) {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// limitConnects returns RATE_LIMITED if the user connects devices too often.
 func (s *Server) limitConnects(ctx context.Context, user *auth.Principal) error {
 	if s.cfg.LimitConnects == nil {
 		return nil

@@ -55,6 +55,9 @@ type Server struct {
 	streams  map[*sseStream]struct{}
 	// open counts conns and streams, for which Shutdown waits.
 	open sync.WaitGroup
+	// serving ends when Shutdown begins, by endServing.
+	serving    context.Context
+	endServing context.CancelFunc
 }
 
 // New returns a Server. Shutdown ends it.
@@ -98,6 +101,7 @@ func New(cfg Config) *Server {
 		conns:        make(map[*conn]struct{}),
 		streams:      make(map[*sseStream]struct{}),
 	}
+	s.serving, s.endServing = context.WithCancel(context.Background())
 	if cfg.PersistedQueries {
 		s.persisted = newPersistedQueries(cfg.Limits.PersistedBytes, m)
 	}
@@ -147,6 +151,7 @@ var errDraining = fault.New(fault.Unavailable, "the server is shutting down")
 // the remaining connections and returns ctx's error. Waiting for plain requests is left to
 // http.Server.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.endServing()
 	s.mu.Lock()
 	s.draining = true
 	for c := range s.conns {

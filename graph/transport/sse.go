@@ -105,6 +105,10 @@ func (x *exchange) stream(opCtx *graphql.OperationContext) {
 	s.metrics.streams.Inc()
 	defer s.metrics.streams.Dec()
 
+	if err := s.awaitConnect(ctx, auth.From(ctx)); err != nil {
+		x.fail(fmt.Errorf("wait for the turn to connect: %w", err))
+		return
+	}
 	if principal := auth.From(ctx); principal.Kind == auth.User {
 		platform := models.PlatformOf(x.r.Header.Get(headerPlatform))
 		var device *status.Device
