@@ -1,5 +1,7 @@
 package database
 
+import "strings"
+
 // Using returns table, for a FROM, so that it is read by this index and no other. It is for lists
 // and counts whose best index is known. The databases choose by estimates: MySQL and MariaDB then
 // read a list from its start where they could seek to a page, and SQLite, which has no statistics
@@ -34,6 +36,28 @@ func (db *DB) ByKey(table string) string {
 		return table + " FORCE INDEX (PRIMARY)"
 	}
 	return table
+}
+
+// Among returns the condition that the columns have the values of one of n rows. Its arguments are the
+// values, row after row. Each row is looked up in an index of the columns.
+//
+// It is a list of rows, because MariaDB takes longer for rows joined by OR: three quarters longer for 64
+// rows, and three times as long for 500. SQLite takes a little less for them once the statement is
+// prepared, and nine times as long for 500 rows, most of it to parse them. Vitess splits both forms.
+func (db *DB) Among(n int, columns ...string) string {
+	one := strings.Join(columns, " = ? AND ") + " = ?"
+	switch {
+	case n == 1:
+		return one
+	case db.dialect == SQLite && n <= preparedKeys:
+		return "(" + one + strings.Repeat(" OR "+one, n-1) + ")"
+	}
+	begin := " IN ("
+	if db.dialect == SQLite {
+		begin = " IN (VALUES "
+	}
+	row := "(?" + strings.Repeat(", ?", len(columns)-1) + ")"
+	return "(" + strings.Join(columns, ", ") + ")" + begin + row + strings.Repeat(", "+row, n-1) + ")"
 }
 
 // LockingUnlocked returns the end of a SELECT in a transaction that locks the rows it reads. The

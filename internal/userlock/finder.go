@@ -2,7 +2,6 @@ package userlock
 
 import (
 	"context"
-	"strings"
 
 	"rollcall/internal/database"
 	"rollcall/models"
@@ -54,12 +53,11 @@ func (f *Finder) Keys(ctx context.Context, app *models.App, ids []string) (map[s
 
 // lookup reads users.id from the index on external IDs.
 func lookup(db *database.DB) database.Lookup[externalKey, int64] {
-	const one = "app_id = ? AND external_id = ?"
 	return database.Lookup[externalKey, int64]{
 		What: "users",
 		Text: func(n int) string {
 			return "SELECT app_id, external_id, id FROM " + db.Using("users", "users_app_external") +
-				" WHERE " + strings.Repeat(one+" OR ", n-1) + one
+				" WHERE " + db.Among(n, "app_id", "external_id")
 		},
 		Bind: func(args []any, key externalKey) []any { return append(args, key.appID, key.id) },
 		Rows: func([]externalKey) ([]any, func() (externalKey, int64)) {

@@ -15,15 +15,20 @@ const clearBatch = 25
 // deleted so far. If it returns an error, which may be progress's own, the users deleted so far
 // stay deleted. Returns FORBIDDEN for a PRODUCTION app.
 func (s *Service) Clear(ctx context.Context, app *models.App, by models.Actor, progress func(found, deleted int) error) error {
-	var last int64
+	// Users that register after this point stay, so the loop ends. On TiDB a later user may have a smaller
+	// key, and with the clock of another node an earlier time.
+	var last struct {
+		ID        int64
+		CreatedAt models.Time
+	}
 	if err := s.db.Read(ctx).Model(&models.User{}).Where("app_id = ?", app.ID).
-		Select("COALESCE(MAX(id), 0)").Scan(&last).Error; err != nil {
+		Select("COALESCE(MAX(id), 0) AS id, COALESCE(MAX(created_at), 0) AS created_at").Scan(&last).Error; err != nil {
 		return fmt.Errorf("clearing app: %w", err)
 	}
 	for {
 		var ids []string
-		// Users that register after this point stay, so the loop ends.
-		err := s.db.Read(ctx).Model(&models.User{}).Where("app_id = ? AND id <= ?", app.ID, last).
+		err := s.db.Read(ctx).Model(&models.User{}).
+			Where("app_id = ? AND id <= ? AND created_at <= ?", app.ID, last.ID, last.CreatedAt).
 			Order("created_at, id").Limit(clearBatch).Pluck("external_id", &ids).Error
 		if err != nil {
 			return fmt.Errorf("clearing app: %w", err)

@@ -32,7 +32,7 @@ func byExternalID(db *database.DB) database.Lookup[externalKey, *models.User] {
 	return database.Lookup[externalKey, *models.User]{
 		What: "users",
 		Text: func(n int) string {
-			return "SELECT " + userRow.Columns("users") + " FROM " + byIndex(db) + whereExternalID(n)
+			return "SELECT " + userRow.Columns("users") + " FROM " + byIndex(db) + whereExternalID(db, n)
 		},
 		Bind: bindExternalKey,
 		Rows: func([]externalKey) ([]any, func() (externalKey, *models.User)) {
@@ -58,7 +58,7 @@ func userAndSecretByExternalID(db *database.DB, user database.Row[models.User]) 
 		What: "users and secrets",
 		Text: func(n int) string {
 			return "SELECT " + user.Columns("users") + ", " + token.LiveGeneration("apps") + " FROM " + byIndex(db) +
-				" JOIN apps ON apps.id = users.app_id" + whereExternalID(n)
+				" JOIN apps ON apps.id = users.app_id" + whereExternalID(db, n)
 		},
 		Bind: bindExternalKey,
 		Rows: func([]externalKey) ([]any, func() (externalKey, *userAndSecret)) {
@@ -75,9 +75,8 @@ func userAndSecretByExternalID(db *database.DB, user database.Row[models.User]) 
 // an app that they assume to be small.
 func byIndex(db *database.DB) string { return db.Using("users", "users_app_external") }
 
-func whereExternalID(n int) string {
-	const one = "users.app_id = ? AND users.external_id = ?"
-	return " WHERE " + strings.Repeat(one+" OR ", n-1) + one
+func whereExternalID(db *database.DB, n int) string {
+	return " WHERE " + db.Among(n, "users.app_id", "users.external_id")
 }
 
 func bindExternalKey(args []any, key externalKey) []any {
