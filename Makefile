@@ -113,6 +113,16 @@ test-engines: ## the tests on engines that `make test` lacks: a Galera cluster o
 	ROLLCALL_TEST_REDIS_BUCKETS=1 $(GO) test -timeout 20m -p 1 -count=1 ./internal/presence/...
 	ROLLCALL_TEST_REDIS_CLUSTER=1 $(GO) test -timeout 20m -p 1 -count=1 $(USERS_OF_REDIS)
 
+# FROM is the last commit before the latest migration, unless another one is given.
+.PHONY: test-upgrade
+test-upgrade: deps ## the tests of several nodes, one of which is of an earlier release: that of FROM=commit
+	rm -rf $(BUILD)/previous && mkdir -p $(BUILD)/previous
+	git archive $(or $(FROM),$$(git log -1 --format=%H -- migrations)^) | tar -x -C $(BUILD)/previous
+	cd $(BUILD)/previous && $(GO) build -trimpath -o $(BUILD)/rollcall-previous .
+	rm -rf $(BUILD)/previous
+	$(GO) build -trimpath -o $(BUILD)/ . ./internal/testenv/cmd/withservers
+	cd e2e && ROLLCALL_BIN=$(BUILD)/rollcall ROLLCALL_PREVIOUS_BIN=$(BUILD)/rollcall-previous $(BUILD)/withservers -- node --test nodes.test.mjs
+
 # The packages whose tests run on other servers than MariaDB. PKG=./internal/users tests one of them.
 RULES := $(addprefix ./internal/,apps audit database figures jobs operators outbox relations subscriptions token users webhooks)
 

@@ -233,6 +233,7 @@ var owners = map[string][]string{
 	"operator_sessions":     {"internal/operators"},
 	"operators":             {"internal/operators"},
 	"sealed_values":         {"internal/sealed"},
+	"sent_friend_requests":  {"internal/relations"},
 	"service_nodes":         {"internal/vitals"},
 	"status_subscriptions":  {"internal/subscriptions"},
 	"token_keys":            {"internal/token"},

@@ -12,7 +12,8 @@ type Friendship struct {
 }
 
 // FriendRequest is a user's request to become another user's friend. There is at most one from one
-// user to another. It is deleted once it is accepted, declined or cancelled.
+// user to another. It is deleted once it is accepted, declined or cancelled. The row belongs to the
+// recipient; the sender has a SentFriendRequest.
 type FriendRequest struct {
 	ID        int64 `gorm:"primaryKey"`
 	FromID    int64
@@ -23,6 +24,17 @@ type FriendRequest struct {
 	ExpiresAt Time
 	// AnnouncedAt is when the recipient was last notified of it.
 	AnnouncedAt Time
+}
+
+// SentFriendRequest is the sender's row of a FriendRequest, with the same values. Rows of one sender are
+// stored together, newest last.
+type SentFriendRequest struct {
+	FromID    int64 `gorm:"primaryKey;autoIncrement:false"`
+	CreatedAt Time  `gorm:"primaryKey;autoCreateTime:false"`
+	ID        int64 `gorm:"primaryKey;autoIncrement:false"`
+	ToID      int64
+	Message   *string
+	ExpiresAt Time
 }
 
 // FriendRequestPolicy is what a friend request to a user does.

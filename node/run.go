@@ -146,7 +146,7 @@ func (n *Node) Close(ctx context.Context) (err error) {
 }
 
 // work starts what runs all the time: figures are recorded, expired rows and deleted apps removed, the audit chained, webhook events
-// sent, users made ready for searches, SQLite's files scrubbed, Redis checked, token keys, the certificate and trusted documents followed, and the node
+// sent, users made ready for searches, lists of sent friend requests mended, SQLite's files scrubbed, Redis checked, token keys, the certificate and trusted documents followed, and the node
 // reports itself under its address. end waits until none of it uses the database any more; attempts to send events end within drain.
 func (n *Node) work(ctx context.Context, address string, drain time.Duration) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -155,6 +155,7 @@ func (n *Node) work(ctx context.Context, address string, drain time.Duration) (e
 	running.Go(func() { n.Audit.Run(ctx, n.cfg.Logger) })
 	running.Go(func() { n.Apps.RunDeletions(ctx, n.cfg.Logger) })
 	running.Go(func() { n.Users.RunFillSearch(ctx, n.cfg.Redis, n.cfg.Logger) })
+	running.Go(func() { n.Relations.RunMendSent(ctx, n.cfg.Redis, n.cfg.Logger) })
 	running.Go(func() { n.Webhooks.Run(ctx, drain) })
 	if n.cfg.TLS != nil {
 		running.Go(func() { n.cfg.TLS.Run(ctx) })

@@ -10,8 +10,8 @@ import { until, within } from './wait.mjs';
 
 const root = resolve(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '../..');
 
-// So that no server outlives a killed test process.
-const leash = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'KILL', '--'] : [];
+/** Begins the command of a program that must not outlive a killed test process. */
+export const leash = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'KILL', '--'] : [];
 
 /** The password of the operator `admin` on every server started here. */
 export const adminPassword = 'correct horse battery staple';
@@ -53,6 +53,8 @@ export class Server {
     this.folder = folder;
     this.output = '';
     this.address = '127.0.0.1:0';
+    /** Another binary to run instead of the one under test. */
+    this.program = undefined;
   }
 
   get url() {
@@ -94,7 +96,7 @@ export class Server {
 
   /** Starts it and waits until it is ready. If it ran before, it uses the same address. */
   async start(environment = {}) {
-    const [program, ...args] = [...leash, binary(), 'serve'];
+    const [program, ...args] = [...leash, this.program ?? binary(), 'serve'];
     this.process = spawn(program, args, {
       cwd: this.folder,
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -28,3 +28,16 @@ func (db *DB) Search() {
 	current, _ := db.connector.chosen()
 	<-db.connector.find(current).done
 }
+
+// MigrateTo migrates the schema to a version.
+func (db *DB) MigrateTo(ctx context.Context, version int64) error {
+	pool, err := db.write.DB()
+	if err != nil {
+		return err
+	}
+	provider, err := db.provider(pool)
+	if err == nil {
+		_, err = provider.UpTo(ctx, version)
+	}
+	return err
+}

@@ -64,8 +64,8 @@ type added struct {
 	// begins means that the rows of the friendship must be written, and remarked that only the
 	// owner's remark must.
 	begins, remarked bool
-	// requests are the friend_requests.id of the requests that it ends.
-	requests []int64
+	// ends means that there are requests between the two, which end.
+	ends bool
 }
 
 // party is one of the two users of an addition, with what the database holds about the other.
@@ -98,17 +98,34 @@ func newAdder(db *database.DB, now func() models.Time, requestIDs *opaque.Sealer
 	return a
 }
 
-// selectParties returns the SELECT of the parties of n additions. Its arguments are, for each
-// party, the users.id of the party and of the other.
+// selectParties returns the SELECT of the parties of n additions, which partyArgs returns the arguments
+// of. Every row that it joins belongs to the party: the request is the one that it has received from the
+// other user. So a database that is sharded by users reads the shards of the parties only.
 func selectParties(db *database.DB, n int) string {
+	other := "CASE users.id " + repeat("WHEN ? THEN ?", " ", 2*n) + " END"
 	return "SELECT " + userRow.Columns("users") + `,
 			b.user_id IS NOT NULL, f.user_id IS NOT NULL, COALESCE(f.created_at, 0), f.remark,
 			COALESCE(r.id, 0), r.message, COALESCE(r.created_at, 0), COALESCE(r.expires_at, 0)
-		FROM (SELECT ? AS one, ? AS other UNION ALL ` + repeat("SELECT ?, ?", " UNION ALL ", 2*n-1) + `) q
-		` + db.Then() + ` users ON users.id = q.one
-		LEFT JOIN blocks b ON b.user_id = q.one AND b.blocked_id = q.other
-		LEFT JOIN friendships f ON f.user_id = q.one AND f.friend_id = q.other
-		LEFT JOIN friend_requests r ON r.from_id = q.one AND r.to_id = q.other`
+		FROM ` + db.InOrder("users") + `
+		LEFT JOIN blocks b ON b.user_id = users.id AND b.blocked_id = ` + other + `
+		LEFT JOIN friendships f ON f.user_id = users.id AND f.friend_id = ` + other + `
+		LEFT JOIN friend_requests r ON r.to_id = users.id AND r.from_id = ` + other + `
+		WHERE users.id IN (` + repeat("?", ", ", 2*n) + ")"
+}
+
+// partyArgs returns the arguments of selectParties for pairs of users.id, each the party and the other
+// user.
+func partyArgs(pairs [][2]int64) []any {
+	args := make([]any, 0, 7*len(pairs))
+	for range 3 {
+		for _, p := range pairs {
+			args = append(args, p[0], p[1])
+		}
+	}
+	for _, p := range pairs {
+		args = append(args, p[0])
+	}
+	return args
 }
 
 // targets returns what a row of selectParties is scanned into.
@@ -238,17 +255,37 @@ func readParties(tx *gorm.DB, query *database.Query, wanted []*addition) (map[in
 	for len(keys) < 2*len(wanted) {
 		keys = slices.Insert(keys, 0, 0) // several additions have users that do not exist
 	}
-	var args []any
-	for _, key := range keys {
-		args = append(args, key, other[key])
+	pairs := make([][2]int64, 2<<statementFor(len(wanted)))
+	for i := range pairs {
+		key := keys[min(i, len(keys)-1)] // the last one fills up the statement
+		pairs[i] = [2]int64{key, other[key]}
 	}
 	found := make(map[int64]*party, len(other))
 	var row party
-	err := query.EachIn(tx, fill(args, 4), row.targets(), func() {
+	err := query.EachIn(tx, partyArgs(pairs), row.targets(), func() {
 		one := row
 		found[one.user.ID] = &one
 	})
+	for _, w := range wanted {
+		exchangeRequests(found[w.owner], found[w.friend])
+	}
 	return found, err
+}
+
+// exchangeRequests gives each of two parties, nil if it does not exist, the request that the other has
+// received.
+func exchangeRequests(a, b *party) {
+	var none party
+	if a == nil {
+		a = &none
+	}
+	if b == nil {
+		b = &none
+	}
+	a.request, b.request = b.request, a.request
+	a.message, b.message = b.message, a.message
+	a.asked, b.asked = b.asked, a.asked
+	a.expires, b.expires = b.expires, a.expires
 }
 
 // fill repeats the last of the arguments, which come in groups of width, until the number of groups
@@ -281,9 +318,7 @@ func (w *addition) decide(n *notes, owner, friend *party) *added {
 	out.begins = true
 	pairs := [][2]*party{{owner, friend}, {friend, owner}}
 	for _, pair := range pairs {
-		if pair[0].request != 0 {
-			out.requests = append(out.requests, pair[0].request)
-		}
+		out.ends = out.ends || pair[0].request != 0
 		if pair[0].expires > n.at {
 			n.tellRequest(&pair[0].user, FriendRequestAccepted, &FriendRequest{
 				ID: requestID(w.requestIDs, pair[0].request), From: &pair[0].user, To: &pair[1].user,
@@ -331,7 +366,7 @@ func friendRoom(limit int, u *models.User) error {
 // the end of requests.
 func (a *adder) write(tx *gorm.DB, wanted []*addition, results map[*addition]*added) error {
 	var keys, rows []any
-	var requests []int64
+	var requests []requestPair
 	for _, w := range wanted {
 		out := results[w]
 		switch {
@@ -339,7 +374,9 @@ func (a *adder) write(tx *gorm.DB, wanted []*addition, results map[*addition]*ad
 			f := out.friendship
 			keys = append(keys, w.owner, w.friend)
 			rows = append(rows, w.owner, f.CreatedAt, w.friend, f.Remark, w.friend, f.CreatedAt, w.owner)
-			requests = append(requests, out.requests...)
+			if out.ends {
+				requests = append(requests, requestPair{w.owner, w.friend}, requestPair{w.friend, w.owner})
+			}
 		case out.remarked:
 			if err := writeRemark(tx, w.owner, w.friend, out.friendship.Remark); err != nil {
 				return err
@@ -351,7 +388,7 @@ func (a *adder) write(tx *gorm.DB, wanted []*addition, results map[*addition]*ad
 		return nil
 	}
 	if len(requests) > 0 {
-		if err := tx.Delete(&models.FriendRequest{}, requests).Error; err != nil {
+		if err := deleteRequests(tx, a.db, requests...); err != nil {
 			return err
 		}
 	}

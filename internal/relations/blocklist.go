@@ -17,7 +17,7 @@ func (s *Service) AddToBlocklist(ctx context.Context, app *models.App, userID st
 	e := blocklist(app)
 	e.add = true
 	e.changed = func(tx *gorm.DB, owner *models.User, others []*models.User, n *notes) error {
-		requests, err := endRequests(tx, owner, others...)
+		requests, err := s.endRequests(tx, owner, others...)
 		if err != nil {
 			return err
 		}

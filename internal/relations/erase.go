@@ -39,7 +39,7 @@ func (s *Service) Count(tx *gorm.DB, users []int64, counts audit.Erasures) error
 		{audit.ErasedMentions, &models.Block{}, "blocked_id"},
 		{audit.ErasedWhitelist, &models.WhitelistEntry{}, "user_id"},
 		{audit.ErasedMentions, &models.WhitelistEntry{}, "allowed_id"},
-		{audit.ErasedRequests, &models.FriendRequest{}, "from_id"},
+		{audit.ErasedRequests, &models.SentFriendRequest{}, "from_id"},
 		{audit.ErasedRequests, &models.FriendRequest{}, "to_id"},
 	} {
 		if err := counts.Add(tx, c.kind, c.table, c.column, users); err != nil {
@@ -174,6 +174,10 @@ func (e *erasure) shorten(tx *gorm.DB, l keptList, losses map[int64]int) error {
 // eraseRequests deletes the requests from and to the erased users, and their counts of requests.
 func (s *Service) eraseRequests(tx *gorm.DB, e *erasure) error {
 	if err := tx.Where("user_id IN ?", e.keys).Delete(&models.FriendRequestCount{}).Error; err != nil {
+		return err
+	}
+	// Also those without a row of the recipient, which a node of an earlier release has deleted.
+	if err := tx.Where("from_id IN ? OR to_id IN ?", e.keys, e.keys).Delete(&models.SentFriendRequest{}).Error; err != nil {
 		return err
 	}
 	var rows []models.FriendRequest

@@ -122,7 +122,7 @@ func TestEvents(t *testing.T) {
 func (w *world) clear() {
 	w.t.Helper()
 	w.app.Settings = models.DefaultAppSettings()
-	for _, table := range []string{"friendships", "friend_requests", "blocks", "whitelist_entries", "friend_request_counts"} {
+	for _, table := range []string{"friendships", "friend_requests", "sent_friend_requests", "blocks", "whitelist_entries", "friend_request_counts"} {
 		w.ok(w.db.Exec(ctx, "DELETE FROM "+table))
 	}
 	w.ok(w.db.Exec(ctx, "UPDATE users SET friend_count = 0, block_count = 0, whitelist_count = 0, whitelist_enabled = FALSE, friend_request_policy = NULL"))

@@ -196,6 +196,11 @@ func (w *world) consistent() {
 			ON f.user_id = q.from_id AND f.friend_id = q.to_id`,
 		"requests despite a block": `SELECT COUNT(*) FROM friend_requests q JOIN blocks b
 			ON b.user_id = q.from_id AND b.blocked_id = q.to_id OR b.user_id = q.to_id AND b.blocked_id = q.from_id`,
+		"requests without the sender's row": `SELECT COUNT(*) FROM friend_requests q LEFT JOIN sent_friend_requests p
+			ON p.id = q.id AND p.from_id = q.from_id AND p.to_id = q.to_id AND p.created_at = q.created_at
+				AND p.expires_at = q.expires_at AND COALESCE(p.message, '') = COALESCE(q.message, '') WHERE p.id IS NULL`,
+		"sent requests without the recipient's row": `SELECT COUNT(*) FROM sent_friend_requests q
+			WHERE NOT EXISTS (SELECT 1 FROM friend_requests WHERE id = q.id)`,
 		"requests that cross": `SELECT COUNT(*) FROM friend_requests q JOIN friend_requests p
 			ON p.from_id = q.to_id AND p.to_id = q.from_id AND p.created_at < q.expires_at AND q.created_at < p.expires_at`,
 	} {
@@ -205,7 +210,8 @@ func (w *world) consistent() {
 	}
 	for _, column := range []string{
 		"friendships.user_id", "friendships.friend_id", "blocks.user_id", "blocks.blocked_id",
-		"whitelist_entries.user_id", "whitelist_entries.allowed_id", "friend_requests.from_id", "friend_requests.to_id", "friend_request_counts.user_id",
+		"whitelist_entries.user_id", "whitelist_entries.allowed_id", "friend_requests.from_id", "friend_requests.to_id",
+		"sent_friend_requests.from_id", "sent_friend_requests.to_id", "friend_request_counts.user_id",
 	} {
 		table, _, _ := strings.Cut(column, ".")
 		n := w.count(`SELECT COUNT(*) FROM ` + table + ` WHERE NOT EXISTS

@@ -46,15 +46,22 @@ func (s *Service) RequestByID(ctx context.Context, app *models.App, id string) (
 	if !ok {
 		return nil, nil
 	}
+	request, err := s.requestByKey(ctx, app, key)
+	return request, fault.Wrap(err, "reading a friend request")
+}
+
+// requestByKey returns the app's pending friend request with that friend_requests.id, or nil if there is
+// none.
+func (s *Service) requestByKey(ctx context.Context, app *models.App, key int64) (*FriendRequest, error) {
 	var row models.FriendRequest
 	ok, err := take(s.db.Read(ctx).Where("id = ? AND expires_at > ?", key, s.now()), &row)
 	if err != nil || !ok {
-		return nil, fault.Wrap(err, "reading a friend request")
+		return nil, err
 	}
 	var parties []*models.User
 	err = s.db.Read(ctx).Where("app_id = ? AND id IN ?", app.ID, []int64{row.FromID, row.ToID}).Find(&parties).Error
 	if err != nil || len(parties) != 2 {
-		return nil, fault.Wrap(err, "reading a friend request")
+		return nil, err
 	}
 	from, to := parties[0], parties[1]
 	if from.ID != row.FromID {

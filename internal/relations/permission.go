@@ -214,10 +214,9 @@ WHERE a.id = ?`
 	if db.Dialect() == database.SQLite {
 		sql.WriteString(")")
 	}
-	return "SELECT q.n," + decisionColumns + `
-	COALESCE((SELECT ` + token.LiveGeneration("apps") + ` FROM apps WHERE id = q.app), -1),
-	COALESCE((SELECT only_friends_can_message FROM apps WHERE id = q.app), 0)
+	return "SELECT q.n," + decisionColumns + token.LiveGeneration("a") + `, COALESCE(a.only_friends_can_message, 0)
 FROM (` + sql.String() + `) q
+LEFT JOIN apps a ON a.id = q.app
 LEFT JOIN users s ON s.app_id = q.app AND s.external_id = q.sender
 LEFT JOIN users r ON r.app_id = q.app AND r.external_id = q.recipient` + entries
 }

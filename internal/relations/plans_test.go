@@ -42,10 +42,17 @@ func TestPlans(t *testing.T) {
 		at := models.TimeOf(w.clock())
 		w.ok(w.relations.Seed(ctx, w.app, keys, 6, func(int) {}))
 		w.ok(w.db.Tx(ctx, func(tx *gorm.DB) error {
+			for i := range 20 { // a single app would be scanned
+				app := *w.app
+				app.ID, app.Key, app.Name = 0, fmt.Sprint("key", i), fmt.Sprint("app ", i)
+				if err := tx.Create(&app).Error; err != nil {
+					return err
+				}
+			}
 			var friends []models.Friendship
 			var blocks []models.Block
 			var allowed []models.WhitelistEntry
-			var requests []models.FriendRequest
+			var requests []*models.FriendRequest
 			for i, key := range keys {
 				steps := 3
 				if i == 7 {
@@ -59,15 +66,15 @@ func TestPlans(t *testing.T) {
 					}
 					blocks = append(blocks, models.Block{UserID: key, CreatedAt: at, BlockedID: other})
 					allowed = append(allowed, models.WhitelistEntry{UserID: key, CreatedAt: at, AllowedID: other})
-					requests = append(requests, models.FriendRequest{FromID: key, ToID: other, CreatedAt: at, ExpiresAt: at + 1})
+					requests = append(requests, &models.FriendRequest{FromID: key, ToID: other, CreatedAt: at, ExpiresAt: at + 1})
 				}
 			}
-			for _, rows := range []any{friends, blocks, allowed, requests} {
+			for _, rows := range []any{friends, blocks, allowed} {
 				if err := tx.CreateInBatches(rows, 1000).Error; err != nil {
 					return err
 				}
 			}
-			return nil
+			return createRequests(tx, requests)
 		}))
 
 		owner := w.user("u7")
@@ -86,7 +93,7 @@ func TestPlans(t *testing.T) {
 				return err
 			}
 		}
-		apart := 0
+		apart, accepted, blocked := 0, 0, 0
 		further := func(owner *models.User) error {
 			c, err := w.relations.Friends(ctx, owner, first(3))
 			if err == nil {
@@ -129,6 +136,17 @@ func TestPlans(t *testing.T) {
 				_, err := w.relations.SendFriendRequest(ctx, w.app, "u7", "u1700", nil)
 				return err
 			},
+			"an accepted request": func() error {
+				accepted++
+				other := fmt.Sprint("u", 1100+accepted)
+				_, err := w.relations.AcceptFriendRequest(ctx, w.app, other, w.request("u7", other))
+				return err
+			},
+			"blocked users": func() error {
+				blocked += 2
+				_, err := w.relations.AddToBlocklist(ctx, w.app, "u7", []string{fmt.Sprint("u", 1500+blocked), fmt.Sprint("u", 1501+blocked)})
+				return err
+			},
 			"expired requests": func() error {
 				_, err := retention.New(w.db, w.clock, slog.Default(), Expiring()...).Sweep(ctx)
 				return err
@@ -168,7 +186,7 @@ func TestPlans(t *testing.T) {
 }
 
 func (w *world) analyse() {
-	testenv.Analyse(w.t, w.db, "users", "friendships", "friend_requests", "blocks", "whitelist_entries")
+	testenv.Analyse(w.t, w.db, "users", "friendships", "friend_requests", "sent_friend_requests", "blocks", "whitelist_entries")
 }
 
 // statements returns the statements that read runs.
@@ -213,21 +231,21 @@ func TestPages_DeepPagesReadNoMore(t *testing.T) {
 		var friends []models.Friendship
 		var blocks []models.Block
 		var allowed []models.WhitelistEntry
-		var requests []models.FriendRequest
+		var requests []*models.FriendRequest
 		for i, other := range keys[1:] {
 			moment := at + models.Time(i)
 			friends = append(friends, models.Friendship{UserID: keys[0], CreatedAt: moment, FriendID: other})
 			blocks = append(blocks, models.Block{UserID: keys[0], CreatedAt: moment, BlockedID: other})
 			allowed = append(allowed, models.WhitelistEntry{UserID: keys[0], CreatedAt: moment, AllowedID: other})
-			requests = append(requests, models.FriendRequest{FromID: keys[0], ToID: other, CreatedAt: moment, ExpiresAt: at + 1_000_000},
-				models.FriendRequest{FromID: other, ToID: keys[0], CreatedAt: moment, ExpiresAt: at + 1_000_000})
+			requests = append(requests, &models.FriendRequest{FromID: keys[0], ToID: other, CreatedAt: moment, ExpiresAt: at + 1_000_000},
+				&models.FriendRequest{FromID: other, ToID: keys[0], CreatedAt: moment, ExpiresAt: at + 1_000_000})
 		}
-		for _, rows := range []any{friends, blocks, allowed, requests} {
+		for _, rows := range []any{friends, blocks, allowed} {
 			if err := tx.CreateInBatches(rows, 1000).Error; err != nil {
 				return err
 			}
 		}
-		return nil
+		return createRequests(tx, requests)
 	}))
 	owner := w.user("u0")
 	blocker := *owner

@@ -183,13 +183,13 @@ func (s *Service) FriendIDs(ctx context.Context, owner *models.User) ([]string, 
 // Requests returns a page of the pending friend requests to the owner, or of those from the owner,
 // newest first.
 func (s *Service) Requests(ctx context.Context, owner *models.User, incoming bool, r page.Request) (*FriendRequestConnection, error) {
-	list, own := s.outgoing, "from_id"
+	list, table, own := s.outgoing, "sent_friend_requests", "from_id"
 	if incoming {
-		list, own = s.incoming, "to_id"
+		list, table, own = s.incoming, "friend_requests", "to_id"
 	}
 	total := func(ctx context.Context) (int, error) {
 		var n int64
-		err := s.db.Read(ctx).Table("friend_requests").Where(own+" = ? AND expires_at > ?", owner.ID, s.now()).Count(&n).Error
+		err := s.db.Read(ctx).Table(table).Where(own+" = ? AND expires_at > ?", owner.ID, s.now()).Count(&n).Error
 		if err != nil {
 			return 0, fmt.Errorf("counting friend requests: %w", err)
 		}
@@ -199,13 +199,13 @@ func (s *Service) Requests(ctx context.Context, owner *models.User, incoming boo
 }
 
 func requestPages(db *database.DB, secret opaque.Secret, ids *opaque.Sealer, incoming bool) *pages[*FriendRequest] {
-	own, other, list := "from_id", "to_id", "outgoing"
+	own, other, list, rows := "from_id", "to_id", "outgoing", db.InOrder("sent_friend_requests q")
 	if incoming {
-		own, other, list = other, own, "incoming"
+		own, other, list, rows = other, own, "incoming", db.Using("friend_requests q", "friend_requests_incoming")
 	}
 	// The plus sign keeps SQLite from reading the pending requests by the index of their expiry and
 	// sorting all of them for one page.
-	from := db.Using("friend_requests q", "friend_requests_"+list) + " " + db.Then() + " users ON users.id = q." + other +
+	from := rows + " " + db.Then() + " users ON users.id = q." + other +
 		" WHERE q." + own + " = ? AND +q.expires_at > ?"
 	return newPages(db, page.Order{List: list, Secret: secret, At: "q.created_at", ID: "q.id"},
 		"q.id, q.message, q.created_at, q.expires_at", from,

@@ -49,7 +49,7 @@ func countRequest(tx *gorm.DB, app *models.App, sender *models.User, at models.T
 // maximum of pending requests. The delay lasts until the first of them expires.
 func pendingRoom(tx *gorm.DB, sender *models.User, at models.Time) error {
 	var n int64
-	live := tx.Model(&models.FriendRequest{}).Where("from_id = ? AND expires_at > ?", sender.ID, at)
+	live := tx.Model(&models.SentFriendRequest{}).Where("from_id = ? AND expires_at > ?", sender.ID, at)
 	if err := live.Session(&gorm.Session{}).Count(&n).Error; err != nil || n < maxPendingRequests {
 		return err
 	}

@@ -102,7 +102,19 @@ func (w *world) pending(from string, n int, first, others time.Duration) {
 		rows[i] = &models.FriendRequest{FromID: w.user(from).ID, ToID: int64(1_000_000 + i), CreatedAt: at, ExpiresAt: at.Add(others)}
 	}
 	rows[0].ExpiresAt = at.Add(first)
-	w.ok(w.db.Tx(ctx, func(tx *gorm.DB) error { return tx.CreateInBatches(rows, 500).Error }))
+	w.ok(w.db.Tx(ctx, func(tx *gorm.DB) error { return createRequests(tx, rows) }))
+}
+
+// createRequests writes requests with the rows of both users.
+func createRequests(tx *gorm.DB, rows []*models.FriendRequest) error {
+	if err := tx.CreateInBatches(rows, 500).Error; err != nil {
+		return err
+	}
+	sent := make([]models.SentFriendRequest, len(rows))
+	for i, row := range rows {
+		sent[i] = sentRow(row)
+	}
+	return tx.CreateInBatches(sent, 500).Error
 }
 
 // TestSendFriendRequest_Pending checks the limit of 1000 pending requests, for which expired ones
@@ -185,7 +197,7 @@ func TestExpiring(t *testing.T) {
 		w.pass(time.Minute - time.Millisecond)
 		deleted(0)
 		w.pass(time.Millisecond)
-		deleted(2*manyRows + 10)
+		deleted(2 * (2*manyRows + 10)) // rows of both users
 		w.listed("ann", false, "ann>bob")
 		w.pass(24*time.Hour - time.Minute - time.Millisecond)
 		deleted(0)
@@ -193,13 +205,15 @@ func TestExpiring(t *testing.T) {
 		deleted(2) // the counts of the day
 		w.request("ann", "bob")
 		w.pass(6 * 24 * time.Hour)
-		deleted(2) // bob's request, and ann's count
+		deleted(3) // bob's request with two rows, and ann's count
 		w.listed("ann", false, "ann>bob")
 		w.pass(24 * time.Hour)
-		deleted(1)
+		deleted(2)
 		w.listed("dan", false)
-		if n := w.count("SELECT COUNT(*) FROM friend_requests"); n != 0 {
-			w.t.Errorf("%d requests are left", n)
+		for _, table := range []string{"friend_requests", "sent_friend_requests"} {
+			if n := w.count("SELECT COUNT(*) FROM " + table); n != 0 {
+				w.t.Errorf("%d rows are left in %s", n, table)
+			}
 		}
 	}, "ann", "bob", "cid", "dan")
 }

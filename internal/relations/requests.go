@@ -3,7 +3,6 @@ package relations
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +26,9 @@ type FriendRequest struct {
 	CreatedAt models.Time
 	ExpiresAt models.Time
 }
+
+func (r *FriendRequest) sender() *models.User    { return r.From }
+func (r *FriendRequest) recipient() *models.User { return r.To }
 
 // requestIDs returns the sealer for the IDs of friend requests.
 func requestIDs(secret opaque.Secret) *opaque.Sealer { return secret.Sealer("friend request", 0) }
@@ -176,9 +178,12 @@ func ask(tx *gorm.DB, sender, recipient *models.User, message *string, at models
 		if announce = at >= row.AnnouncedAt.Add(announceInterval); announce {
 			row.AnnouncedAt = at
 		}
-		return row, announce, tx.Model(row).Select("message", "expires_at", "announced_at").Updates(row).Error
+		if err := tx.Model(row).Select("message", "expires_at", "announced_at").Updates(row).Error; err != nil {
+			return nil, false, err
+		}
+		return row, announce, writeSent(tx, row)
 	default: // an expired request is replaced by a new one
-		if err := tx.Delete(row).Error; err != nil {
+		if err := tx.Delete(row).Error; err != nil { // writeSent replaces the sender's
 			return nil, false, err
 		}
 	}
@@ -189,7 +194,10 @@ func ask(tx *gorm.DB, sender, recipient *models.User, message *string, at models
 		FromID: sender.ID, ToID: recipient.ID, Message: message,
 		CreatedAt: at, ExpiresAt: at.Add(RequestLifetime), AnnouncedAt: at,
 	}
-	return row, true, tx.Create(row).Error
+	if err := tx.Create(row).Error; err != nil {
+		return nil, false, err
+	}
+	return row, true, writeSent(tx, row)
 }
 
 // AcceptFriendRequest makes the two users friends and returns the friendship as the recipient sees
@@ -197,7 +205,7 @@ func ask(tx *gorm.DB, sender, recipient *models.User, message *string, at models
 // FRIEND_LIMIT_REACHED of either user.
 func (s *Service) AcceptFriendRequest(ctx context.Context, app *models.App, recipientID, id string) (*Friendship, error) {
 	var out *Friendship
-	err := s.resolve(ctx, app, id, "to_id", recipientID, func(tx *gorm.DB, request *FriendRequest, n *notes) (err error) {
+	err := s.resolve(ctx, app, id, (*FriendRequest).recipient, recipientID, func(tx *gorm.DB, request *FriendRequest, n *notes) (err error) {
 		out, err = s.befriend(tx, app, request.To, request.From, n)
 		return err
 	})
@@ -208,10 +216,10 @@ func (s *Service) AcceptFriendRequest(ctx context.Context, app *models.App, reci
 // REQUEST_NOT_FOUND if it is not pending.
 func (s *Service) DeclineFriendRequest(ctx context.Context, app *models.App, recipientID, id string) (*FriendRequest, error) {
 	var out *FriendRequest
-	err := s.resolve(ctx, app, id, "to_id", recipientID, func(tx *gorm.DB, request *FriendRequest, n *notes) error {
+	err := s.resolve(ctx, app, id, (*FriendRequest).recipient, recipientID, func(tx *gorm.DB, request *FriendRequest, n *notes) error {
 		out = request
 		n.tellRequest(request.From, FriendRequestDeclined, request)
-		return deleteRequest(tx, request)
+		return s.deleteRequest(tx, request)
 	})
 	return out, err
 }
@@ -220,55 +228,49 @@ func (s *Service) DeclineFriendRequest(ctx context.Context, app *models.App, rec
 // REQUEST_NOT_FOUND if it is not pending.
 func (s *Service) CancelFriendRequest(ctx context.Context, app *models.App, senderID, id string) (*FriendRequest, error) {
 	var out *FriendRequest
-	err := s.resolve(ctx, app, id, "from_id", senderID, func(tx *gorm.DB, request *FriendRequest, n *notes) error {
+	err := s.resolve(ctx, app, id, (*FriendRequest).sender, senderID, func(tx *gorm.DB, request *FriendRequest, n *notes) error {
 		out = request
 		n.tellRequest(request.To, FriendRequestCancelled, request)
-		return deleteRequest(tx, request)
+		return s.deleteRequest(tx, request)
 	})
 	return out, err
 }
 
-func deleteRequest(tx *gorm.DB, request *FriendRequest) error {
-	return tx.Where("from_id = ? AND to_id = ?", request.From.ID, request.To.ID).Delete(&models.FriendRequest{}).Error
+func (s *Service) deleteRequest(tx *gorm.DB, request *FriendRequest) error {
+	return deleteRequests(tx, s.db, requestPair{request.From.ID, request.To.ID})
 }
 
 // errNoRequest is the same error for a request that does not exist and for one between other users.
 var errNoRequest = fault.New(fault.RequestNotFound, "there is no such pending friend request")
 
-// resolve runs fn with a pending request whose column names the user userID. Both users of the
-// request are locked, and the request still exists. Returns REQUEST_NOT_FOUND if there is no such
-// request.
-func (s *Service) resolve(ctx context.Context, app *models.App, id, column, userID string,
+// resolve runs fn with a pending request of which the user userID is the one that caller returns, its
+// sender or its recipient. Both users of the request are locked, and the request still exists. Returns
+// REQUEST_NOT_FOUND if there is no such request.
+func (s *Service) resolve(ctx context.Context, app *models.App, id string, caller func(*FriendRequest) *models.User, userID string,
 	fn func(tx *gorm.DB, request *FriendRequest, n *notes) error) error {
 	key, ok := requestKey(s.requestIDs, id)
 	if !ok {
 		return errNoRequest
 	}
-	var parties []*models.User
-	err := s.db.Read(ctx).Joins("JOIN friend_requests r ON r.from_id = users.id OR r.to_id = users.id").
-		Where("r.id = ? AND users.app_id = ?", key, app.ID).Find(&parties).Error
+	asked, err := s.requestByKey(ctx, app, key)
 	if err != nil {
 		return fault.Wrap(err, "changing relations")
 	}
-	isCaller := func(u *models.User) bool { return u.ExternalID == userID }
-	if len(parties) != 2 || !slices.ContainsFunc(parties, isCaller) {
+	if asked == nil || caller(asked).ExternalID != userID {
 		return errNoRequest
 	}
-	return s.change(ctx, app, []string{parties[0].ExternalID, parties[1].ExternalID}, func(tx *gorm.DB, users userlock.Users, n *notes) error {
-		from, to := users[parties[0].ExternalID], users[parties[1].ExternalID]
+	return s.change(ctx, app, []string{asked.From.ExternalID, asked.To.ExternalID}, func(tx *gorm.DB, users userlock.Users, n *notes) error {
+		from, to := users[asked.From.ExternalID], users[asked.To.ExternalID]
 		if from == nil || to == nil {
 			return errNoRequest
 		}
 		row := &models.FriendRequest{}
-		err := tx.Where("id = ? AND "+column+" = ? AND expires_at > ?", key, users[userID].ID, n.at).Take(row).Error
-		if errors.Is(err, gorm.ErrRecordNotFound) {
-			return errNoRequest
-		}
+		found, err := take(tx.Where("id = ? AND from_id = ? AND to_id = ? AND expires_at > ?", key, from.ID, to.ID, n.at), row)
 		if err != nil {
 			return err
 		}
-		if from.ID != row.FromID {
-			from, to = to, from
+		if !found {
+			return errNoRequest
 		}
 		return fn(tx, s.shown(row, from, to), n)
 	})
@@ -276,17 +278,21 @@ func (s *Service) resolve(ctx context.Context, app *models.App, id, column, user
 
 // endRequests deletes the requests between a user and each of others, all of which are locked, and
 // returns the deleted ones, including expired ones.
-func endRequests(tx *gorm.DB, user *models.User, others ...*models.User) ([]*models.FriendRequest, error) {
-	keys := make([]int64, len(others))
-	for i, u := range others {
-		keys[i] = u.ID
+func (s *Service) endRequests(tx *gorm.DB, user *models.User, others ...*models.User) ([]*models.FriendRequest, error) {
+	var pairs []requestPair
+	for _, u := range others {
+		pairs = append(pairs, requestPair{user.ID, u.ID}, requestPair{u.ID, user.ID})
 	}
 	var rows []*models.FriendRequest
-	err := tx.Where("from_id = ? AND to_id IN ? OR to_id = ? AND from_id IN ?", user.ID, keys, user.ID, keys).Find(&rows).Error
+	err := ofPairs(tx, s.db, pairs).Find(&rows).Error
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
-	return rows, tx.Delete(&rows).Error
+	pairs = pairs[:0]
+	for _, row := range rows {
+		pairs = append(pairs, requestPair{row.FromID, row.ToID})
+	}
+	return rows, deleteRequests(tx, s.db, pairs...)
 }
 
 func (s *Service) shown(row *models.FriendRequest, from, to *models.User) *FriendRequest {
