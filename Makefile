@@ -152,6 +152,17 @@ test-tidb: ## the tests of the rules and of the database on TiDB, which it build
 	ROLLCALL_TEST_TIDB=$(BUILD)/tidb-server $(BUILD)/withservers -- \
 		$(GO) test -trimpath -count=1 -timeout 60m -skip '/^sqlite$$' $(or $(PKG),$(RULES))
 
+# It reads the general log of the MariaDB that the tests share. PKG=./internal/users takes the statements
+# of one package. The module is not part of `make lint`, because it compiles much of Vitess.
+.PHONY: test-vitess
+test-vitess: ## the Go tests of the rules, then how Vitess would parse and shard their statements
+	cd internal/testenv/vitess && $(GO) vet . && $(GO) test . && $(GO) build -trimpath -o $(BUILD)/ .
+	$(GO) build -trimpath -o $(BUILD)/ ./internal/testenv/cmd/withservers
+	rm -f $(BUILD)/general.log
+	ROLLCALL_TEST_GENERAL_LOG=$(BUILD)/general.log $(BUILD)/withservers -- \
+		$(GO) test -trimpath -count=1 -timeout 60m $(or $(PKG),./internal/...)
+	$(BUILD)/vitess $(BUILD)/general.log
+
 .PHONY: release
 release: ## builds the archives, SBOM and checksums of VERSION=1.2.3 into .build/release, reproducibly
 	@scripts/release "$(VERSION)"
