@@ -9,7 +9,6 @@ import (
 	"text/tabwriter"
 
 	"rollcall/internal/database"
-	"rollcall/internal/vitals"
 	"rollcall/node"
 )
 
@@ -93,14 +92,6 @@ func (s *settings) idle(ctx context.Context, name, url string) (db *database.DB,
 	end = func() {
 		unlock()
 		db.Close()
-	}
-	running, err := vitals.RunningOn(ctx, db)
-	if err == nil && len(running) > 0 {
-		err = fmt.Errorf("stop all servers before a copy: %s run on %s", strings.Join(running, ", "), db)
-	}
-	if err != nil {
-		end()
-		return nil, nil, err
 	}
 	return db, end, nil
 }

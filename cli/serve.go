@@ -98,6 +98,11 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 		return err
 	}
 	defer open.Close()
+	if shared != nil {
+		if err := n.Join(ctx, open.Public.Addr().String(), otherServerWait); err != nil {
+			return err
+		}
+	}
 	first := &firstStart{apps: n.Apps, operators: n.Operators, demo: c.demo(s.DatabaseURL), out: streams.Out}
 	if err := first.run(ctx, c.AdminPassword); err != nil {
 		return err
@@ -110,7 +115,7 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 		scheme = "https"
 	}
 	base, consoleBase := urlOf(scheme, open.Public), urlOf(scheme, cmp.Or(open.Console, open.Public))
-	log.Info("serving", "url", base, "console", consoleBase+"/console/", "ops", urlOf("http", open.Ops), "database", db.String(), "version", Version)
+	log.Info("serving", "url", base, "console", consoleBase+"/console/", "ops", urlOf("http", open.Ops), "database", db.String(), "redis", redisName(shared), "version", Version)
 	warnOfPublic(log, open, certificate != nil)
 	if err := first.end(ctx, base, consoleBase); err != nil {
 		log.Warn("the console's address cannot be printed", "error", err)
@@ -196,6 +201,14 @@ func (s *serveSettings) certificate(log *slog.Logger) (*servertls.Source, error)
 		return nil, usageError{err}
 	}
 	return certificate, nil
+}
+
+// redisName returns the URL of the nodes' Redis without its password, for the log.
+func redisName(shared *redis.Client) string {
+	if shared == nil {
+		return "none: the only node"
+	}
+	return shared.String()
 }
 
 // openRedis returns the Redis of a service with several nodes, or nil if there is only one node.

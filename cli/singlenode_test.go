@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +34,49 @@ func TestServe_RefusesSecondServerWithoutRedis(t *testing.T) {
 		if code, _ := get(t, first.base+"/readyz"); code != 200 {
 			t.Errorf("the first server is not ready: %d", code)
 		}
+	})
+}
+
+// TestServe_RefusesServerThatCannotSeeTheOthersDevices: the devices of all nodes are in one Redis. A node
+// without it, or with another one, would set the users of the others to OFFLINE.
+func TestServe_RefusesServerThatCannotSeeTheOthersDevices(t *testing.T) {
+	testenv.NeedServer(t)
+	redis, err := testenv.StartRedis()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(redis.Stop)
+	with := func(number string) []string { return []string{"--redis-url", redis.URL() + "/" + number} }
+	testenv.EachURL(t, func(t *testing.T, url string) {
+		refuses := func(want string, args ...string) {
+			t.Helper()
+			status, _, errs := run(t, "", append([]string{"serve", "--database-url", url, "--listen", "127.0.0.1:0", "--ops-listen="}, args...)...)
+			if status != exitFailure || !strings.Contains(errs, "rollcall: another server runs on ") || !strings.Contains(errs, want) {
+				t.Errorf("%s: status %d, %s", args, status, errs)
+			}
+		}
+		waitForOthers(t, 600*time.Millisecond)
+		first := start(t, url, with("0")...)
+		app := first.bearer()
+		device := regexp.MustCompile(`"token":"([^"]+)"`).FindStringSubmatch(first.ask(app, `mutation { registerUser(input: {id: "ann", name: "Ann"}) { token } }`))[1]
+		stop := first.connect(device)
+		defer stop()
+		refuses("; several on one database need ROLLCALL_REDIS_URL")
+		refuses(", with another Redis; several", with("1")...)
+		if got := first.ask(app, `{ user(id: "ann") { status { presence } } }`); !strings.Contains(got, "ONLINE") {
+			t.Errorf("the device's user: %s", got)
+		}
+		second := start(t, url, with("0")...)
+		stop()
+		for _, n := range []*server{first, second} {
+			if status := n.end(); status != exitOK {
+				t.Errorf("status %d: %s", status, n.err.String())
+			}
+		}
+		alone := start(t, url)
+		refuses("one without ROLLCALL_REDIS_URL; several", with("0")...)
+		alone.end()
+		start(t, url, with("1")...)
 	})
 }
 
@@ -99,4 +144,24 @@ func TestServe_WarnsOfSecondServerAfterLostLock(t *testing.T) {
 	if code, _ := get(t, n.base+"/readyz"); code != 200 {
 		t.Errorf("not ready: %d", code)
 	}
+}
+
+// connect opens an event stream of a user's device, and returns once the user is online.
+func (n *server) connect(token string) (stop func()) {
+	n.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, n.base+"/graphql", strings.NewReader(`{"query":"subscription { relationshipChanged { kind } }"}`))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	for name, value := range map[string]string{"Content-Type": "application/json", "Accept": "text/event-stream", "Authorization": "Bearer " + token} {
+		req.Header.Set(name, value)
+	}
+	resp, err := n.client.Do(req)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		n.t.Fatalf("the stream has status %d", resp.StatusCode)
+	}
+	return func() { resp.Body.Close() }
 }

@@ -15,6 +15,9 @@ type ServiceNode struct {
 	// DatabaseMicros and RedisMicros are the node's last round trips, in microseconds, or 0 if unknown.
 	DatabaseMicros, RedisMicros int64
 	StartedAt                   Time
+	// RedisID is what the node has read from its Redis: the same for all nodes with the same Redis. It is
+	// empty for a node of an earlier release.
+	RedisID string
 	// SeenAt is when the node last reported, by the clock of the database.
 	SeenAt Time
 }

@@ -155,6 +155,8 @@ type Node struct {
 	trusted *trusted.Store // nil without trusted documents
 	started bool           // presence runs
 	drained bool
+	// endReports ends the node's reports to the others; nil while there are none.
+	endReports func()
 }
 
 // New puts a node together. The caller must close it. Returns an error if the token keys cannot be

@@ -142,6 +142,9 @@ func (n *Node) Close(ctx context.Context) (err error) {
 	if n.link != nil {
 		n.link.Close()
 	}
+	if n.endReports != nil {
+		n.endReports()
+	}
 	return err
 }
 
@@ -172,10 +175,13 @@ func (n *Node) work(ctx context.Context, address string, drain time.Duration) (e
 	serving, served := context.WithCancel(context.WithoutCancel(ctx))
 	running.Go(func() { n.Keys.Follow(serving, n.cfg.Logger, n.GraphQL.CheckTokens) })
 	running.Go(func() { n.Figures.Run(serving) })
-	running.Go(func() { n.vitals.Run(serving, address) })
+	if n.endReports == nil {
+		n.report(ctx, address)
+	}
 	return func() {
 		cancel()
 		served()
+		n.endReports()
 		running.Wait()
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"rollcall/internal/database"
+	"rollcall/internal/vitals"
 )
 
 // lockRetry is the time between two attempts to lock the database.
@@ -23,8 +25,8 @@ type databaseLock struct {
 	log  *slog.Logger
 }
 
-// LockDatabase locks the database against other nodes without Redis until unlock is called. It must
-// be called before the schema is migrated. Returns an error if another node still has the lock after
+// LockDatabase locks the database against other nodes, for a node without Redis, until unlock is called.
+// It must be called before the schema is migrated. Returns an error if another node still runs after
 // wait.
 func LockDatabase(ctx context.Context, db *database.DB, wait time.Duration, log *slog.Logger) (unlock func(), err error) {
 	lock, err := db.NodeLock()
@@ -49,19 +51,47 @@ func LockDatabase(ctx context.Context, db *database.DB, wait time.Duration, log 
 	}, nil
 }
 
-// take takes the lock, and waits for it.
+// take takes the lock, and waits for it and for the end of nodes that have a Redis, which take no lock.
 func (l *databaseLock) take(ctx context.Context) error {
+	w := waiting{l.db, l.wait, l.log}
+	if err := w.forEnd(ctx, func() (string, error) { return withoutRedis(ctx, l.lock) }); err != nil {
+		return err
+	}
+	return w.forEnd(ctx, func() (string, error) {
+		names, err := vitals.RunningOn(ctx, l.db)
+		return strings.Join(names, ", "), err
+	})
+}
+
+// withoutRedis takes the lock. If a node without Redis has it, it returns a description of that node.
+func withoutRedis(ctx context.Context, lock database.NodeLock) (running string, err error) {
+	if taken, err := lock.Take(ctx); taken || err != nil {
+		return "", err
+	}
+	return "one without ROLLCALL_REDIS_URL", nil
+}
+
+// waiting waits for nodes that must not run beside this one.
+type waiting struct {
+	db *database.DB
+	// atMost is how long such a node may run before that is a fault.
+	atMost time.Duration
+	log    *slog.Logger
+}
+
+// forEnd waits until running returns no name. Returns an error if it still returns one after atMost.
+func (w waiting) forEnd(ctx context.Context, running func() (string, error)) error {
 	logged := false
 	for began := time.Now(); ; {
-		taken, err := l.lock.Take(ctx)
-		if taken || err != nil {
+		name, err := running()
+		if name == "" || err != nil {
 			return err
 		}
-		if waited := time.Since(began); waited >= l.wait {
-			return fmt.Errorf("another server runs on %s: several on one database need ROLLCALL_REDIS_URL, the same for all", l.db)
+		if waited := time.Since(began); waited >= w.atMost {
+			return fmt.Errorf("another server runs on %s: %s; several on one database need ROLLCALL_REDIS_URL, the same for all", w.db, name)
 		} else if !logged && waited >= lockRetry { // not for a node that is just ending
 			logged = true
-			l.log.Info("another server runs on this database; waiting for its end", "database", l.db.String(), "atMost", l.wait.String())
+			w.log.Info("another server runs on this database; waiting for its end", "database", w.db.String(), "server", name, "atMost", w.atMost.String())
 		}
 		if !pause(ctx, lockRetry) {
 			return ctx.Err()

@@ -52,6 +52,8 @@ type Node struct {
 	mu     sync.Mutex
 	id     int64
 	others []reported
+	// redisID is what was last read from Redis.
+	redisID string
 	// beatAt is when the node last reported itself and read the others, and steady since when each
 	// attempt to do so has succeeded; both are zero if the last attempt failed.
 	beatAt, steady time.Time

@@ -1,6 +1,7 @@
 package vitals
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -19,6 +20,8 @@ const (
 	// BeatInterval is how often a node reports itself, and beatTimeout how long one report may take.
 	BeatInterval = 2 * time.Second
 	beatTimeout  = 2 * time.Second
+	// redisIDTimeout is how long the report waits for the ID of Redis.
+	redisIDTimeout = 500 * time.Millisecond
 	// silence is after how much time without a report a node counts as lost.
 	silence = 6 * time.Second
 	// fresh is for how long after its loss a node is named on every page, because the number of online
@@ -178,6 +181,7 @@ func (n *Node) beat(ctx context.Context, place string, arriving bool) error {
 
 func (n *Node) write(ctx context.Context, place string, arriving bool) error {
 	values := map[string]any{
+		"redis_id": n.readRedisID(ctx),
 		"stopping": n.stopping.Load(), "devices": n.Devices(), "seen_at": gorm.Expr(n.DB.Now()),
 		"database_micros": n.database.server().RoundTrip.Microseconds(), "redis_micros": n.redis.server().RoundTrip.Microseconds(),
 	}
@@ -206,6 +210,20 @@ func (n *Node) write(ctx context.Context, place string, arriving bool) error {
 	return nil
 }
 
+// readRedisID returns the ID of this node's Redis, or the last one while Redis is away.
+func (n *Node) readRedisID(ctx context.Context) string {
+	var id string
+	if n.Redis != nil && !n.redis.server().Away { // a Redis that is away must not delay the report
+		ctx, cancel := context.WithTimeout(ctx, redisIDTimeout)
+		defer cancel()
+		id, _ = n.Redis.ID(ctx) // the regular look reports the error
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.redisID = cmp.Or(id, n.redisID)
+	return n.redisID
+}
+
 func (n *Node) readOthers(ctx context.Context) (others []reported, err error) {
 	err = n.DB.Read(ctx).Model(&models.ServiceNode{}).Select("*, "+n.DB.Now()+" - seen_at AS age").
 		Where("id <> ?", n.id).Order("seen_at DESC").Limit(listed).Find(&others).Error
@@ -213,6 +231,22 @@ func (n *Node) readOthers(ctx context.Context) (others []reported, err error) {
 		return nil, fmt.Errorf("reading the other nodes: %w", err)
 	}
 	return others, nil
+}
+
+// Meet reports this node to the others, before Run does so regularly, and returns the names of those
+// that run with another Redis. A node that was killed counts as running for some seconds.
+func (n *Node) Meet(ctx context.Context, address string) (strangers []string, err error) {
+	if err := n.beat(ctx, place(address), true); err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, r := range n.others {
+		if r.Age < silence.Milliseconds() && r.RedisID != "" && r.RedisID != n.redisID {
+			strangers = append(strangers, r.Name)
+		}
+	}
+	return strangers, nil
 }
 
 // RunningOn returns the names of the nodes that run on the database with a Redis. A node that was killed
