@@ -152,5 +152,8 @@ func (configCheck) Run(c *configCommand, s *settings, streams *Streams, parsed *
 	if err := s.check(); err != nil {
 		return err
 	}
+	if err := c.checkReplica(s.DatabaseURL); err != nil {
+		return err
+	}
 	return printText(streams.Out, "the settings are valid\n")
 }

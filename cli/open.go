@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"rollcall/internal/apps"
 	"rollcall/internal/atrest"
@@ -35,6 +36,43 @@ func (s *settings) databaseKeys() (atrest.Keys, error) {
 
 func (s *settings) databaseOptions(log *slog.Logger) database.Options {
 	return database.Options{TLS: s.DatabaseTLS.of("ROLLCALL_DATABASE_TLS_"), MaxConnections: s.DatabaseConns, Log: log}
+}
+
+// checkReplica returns an error that names the setting if the replica cannot be that of the database.
+func (s *serveSettings) checkReplica(databaseURL string) error {
+	options := s.replicaOptions(nil)
+	switch {
+	case s.ReplicaMaxLag < database.LeastMaxLag || s.ReplicaMaxLag > database.MostMaxLag:
+		return usageError{fmt.Errorf("ROLLCALL_DATABASE_REPLICA_MAX_LAG must be from %s to %s", database.LeastMaxLag, database.MostMaxLag)}
+	case s.ReplicaURL == "":
+		if err := options.TLS.CheckUnused("there is no ROLLCALL_DATABASE_REPLICA_URL"); err != nil {
+			return usageError{err}
+		}
+		return nil
+	case strings.HasPrefix(databaseURL, string(database.SQLite)+":"):
+		return usageError{errors.New("ROLLCALL_DATABASE_REPLICA_URL is set, but the database is a file of SQLite, which has no replica")}
+	}
+	return replicaError(database.CheckReplica(s.ReplicaURL, options))
+}
+
+func (s *serveSettings) replicaOptions(log *slog.Logger) database.ReplicaOptions {
+	return database.ReplicaOptions{TLS: s.ReplicaTLS.of("ROLLCALL_DATABASE_REPLICA_TLS_"), MaxLag: s.ReplicaMaxLag, Log: log}
+}
+
+// useReplica makes reads that may be late use the replica, if there is one.
+func (s *serveSettings) useReplica(ctx context.Context, db *database.DB, log *slog.Logger) error {
+	if s.ReplicaURL == "" {
+		return nil
+	}
+	return replicaError(db.UseReplica(ctx, s.ReplicaURL, s.replicaOptions(log)))
+}
+
+// replicaError is databaseError for the replica.
+func replicaError(err error) error {
+	if wrong, ok := errors.AsType[*database.URLError](err); ok {
+		return usageError{fmt.Errorf("ROLLCALL_DATABASE_REPLICA_URL: %w", wrong)}
+	}
+	return databaseError(err)
 }
 
 // databaseError returns err, which is a mistake of the user if the database's URL or its files are wrong.

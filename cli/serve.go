@@ -55,6 +55,9 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 		return err
 	}
 	warnOfUnknown(log, streams.Environment, parsed.Model.Node)
+	if err := c.checkReplica(s.DatabaseURL); err != nil {
+		return err
+	}
 	db, err := s.connect(ctx, log)
 	if err != nil {
 		return err
@@ -76,6 +79,9 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 		err = db.Migrate(ctx)
 	}
 	if err != nil {
+		return err
+	}
+	if err := c.useReplica(ctx, db, log); err != nil {
 		return err
 	}
 	shared, err := c.openRedis(log)

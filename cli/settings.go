@@ -93,6 +93,9 @@ type serveSettings struct {
 	OpsHosts           []string      `env:"ROLLCALL_OPS_HOSTS" help:"Host names under which /metrics and /debug/pprof are served, besides IP addresses and localhost (${env})."`
 	RedisURL           string        `env:"ROLLCALL_REDIS_URL" secret:"url" help:"redis://user:password@host:6379/0, or rediss://…, for several nodes on one database; several hosts, separated by commas, are a primary and its replicas, members of a Redis Cluster, or Sentinels with ?master_name=NAME; without it there is one node (${env})."`
 	RedisTLS           tlsFiles      `embed:"" prefix:"redis-tls-" envprefix:"ROLLCALL_REDIS_TLS_"`
+	ReplicaURL         string        `env:"ROLLCALL_DATABASE_REPLICA_URL" name:"database-replica-url" secret:"url" help:"A replica of the MySQL server, for reads of the console that may be late, as mysql://user:password@host:3306/name?tls=true (${env})."`
+	ReplicaMaxLag      time.Duration `env:"ROLLCALL_DATABASE_REPLICA_MAX_LAG" name:"database-replica-max-lag" default:"10s" help:"How late the replica may be; later, it is not used (${env})."`
+	ReplicaTLS         tlsFiles      `embed:"" prefix:"database-replica-tls-" envprefix:"ROLLCALL_DATABASE_REPLICA_TLS_"`
 	MetricsApps        int           `env:"ROLLCALL_METRICS_APPS" name:"metrics-apps" default:"10" help:"How many apps have metrics of their own, the busiest ones; 0: none (${env})."`
 	AdminPassword      string        `env:"ROLLCALL_ADMIN_PASSWORD" secret:"" help:"The first operator's password, first start only; generated unless given (${env})."`
 	Demo               string        `env:"ROLLCALL_DEMO" default:"auto" enum:"auto,on,off" help:"Whether the first start creates two apps for a trial, and prints their secrets: on, off, or auto: on the embedded default database (${env})."`

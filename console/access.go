@@ -27,6 +27,9 @@ type access struct {
 	// always is true for routes that need no database. While it is away they respond to every
 	// visitor, logged in or not.
 	always bool
+	// late is true for GETs that show lists and figures, which may be read at a replica. An operator
+	// that has just sent a form reads at the primary.
+	late bool
 }
 
 var (
@@ -41,6 +44,9 @@ var (
 	confirmedViewers = access{Right: operators.Viewers, confirm: true}
 	confirmedLocal   = access{Right: operators.Viewers, local: true, confirm: true}
 	polls            = access{Right: operators.Viewers, poll: true}
+	// lateViewers and latePolls are viewers and polls whose reads may be late.
+	lateViewers = access{Right: operators.Viewers, late: true}
+	latePolls   = access{Right: operators.Viewers, poll: true, late: true}
 	// pollsAway is polls for what is away, which even the login shows then.
 	pollsAway  = access{Right: operators.Viewers, poll: true, always: true}
 	moderators = access{Right: operators.Moderators}

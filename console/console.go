@@ -235,6 +235,8 @@ type Deps struct {
 	Clock func() time.Time
 	// PageTime is the constant of that name except in tests.
 	PageTime time.Duration
+	// MaxLag is how late reads that may be late can be: 0 without a replica of the database.
+	MaxLag time.Duration
 	// ClientAddress returns the address that a request came from, as seen by trusted proxies.
 	ClientAddress func(*http.Request) string
 	// Secure reports whether the browser's side of the connection is TLS.

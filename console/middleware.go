@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/tracing"
 )
@@ -128,6 +129,9 @@ func (c *console) logPanic(r *http.Request, p *handlerPanic) {
 // handler checks that the visitor may use the route, and turns the route's error into a page.
 func (c *console) handler(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			c.keepPrompt(w, r)
+		}
 		c.within(w, r, func(r *http.Request, l *limit) { c.serve(rt, r, l) })
 	})
 }
@@ -185,6 +189,9 @@ func (c *console) serve(rt route, r *http.Request, l *limit) {
 	case err == nil:
 		err = c.once(v, func() error {
 			v.r = v.r.WithContext(l.commits.Context(v.r.Context()))
+			if rt.access.late && c.cookie(v.r, promptCookie) == "" {
+				v.r = v.r.WithContext(database.Late(v.r.Context()))
+			}
 			return rt.handle(c, v)
 		})
 	}

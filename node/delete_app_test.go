@@ -30,7 +30,8 @@ var ofNoApp = map[string]bool{
 	"audit_chains":  true,
 	"operators":     true, "operator_invitations": true, "operator_sessions": true, "operator_totps": true, "operator_session_ends": true,
 	"operator_recovery_codes": true, "operator_pending_logins": true, "operator_passkeys": true, "operator_keys": true, "operator_challenges": true,
-	"sealed_values": true, "token_keys": true, "connection_nodes": true, "service_nodes": true, "goose_db_version": true,
+	"sealed_values": true, "token_keys": true, "connection_nodes": true, "service_nodes": true, "replica_heartbeats": true,
+	"goose_db_version": true,
 }
 
 // deletionWorld is a node with a way to fill apps.

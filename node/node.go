@@ -298,6 +298,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		Secure:         cfg.Addresses.Secure,
 		Clock:          cfg.Clock,
 		PageTime:       console.PageTime,
+		MaxLag:         cfg.DB.MaxLag(),
 	}
 	if cfg.AdjustConsole != nil {
 		cfg.AdjustConsole(&pages)

@@ -41,3 +41,12 @@ func (db *DB) MigrateTo(ctx context.Context, version int64) error {
 	}
 	return err
 }
+
+// LookOften makes the nodes of the tests look at a replica more often.
+func LookOften() { beatInterval = 50 * time.Millisecond }
+
+// AtReplica runs a statement on a session of the replica.
+func (db *DB) AtReplica(ctx context.Context, statement string) error {
+	_, err := db.replica.pool.ExecContext(ctx, statement)
+	return err
+}

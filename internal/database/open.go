@@ -84,6 +84,8 @@ type DB struct {
 	patience time.Duration
 	// places limits the number of concurrent transactions on MySQL.
 	places chan struct{}
+	// replica is nil if there is none.
+	replica *replica
 
 	writes   writes
 	probe    *Coalescer[struct{}, struct{}]
@@ -401,8 +403,15 @@ func (db *DB) Dialect() Dialect { return db.dialect }
 // String returns the database's URL without its password.
 func (db *DB) String() string { return db.name }
 
-// Read returns a handle for queries. On SQLite it cannot write.
-func (db *DB) Read(ctx context.Context) *gorm.DB { return db.read.WithContext(ctx) }
+// Read returns a handle for queries. On SQLite it cannot write. With a context from Late, it may read
+// at the replica.
+func (db *DB) Read(ctx context.Context) *gorm.DB {
+	session := db.read.WithContext(ctx)
+	if reads := db.lateReads(ctx); reads != nil {
+		session.Statement.ConnPool = reads
+	}
+	return session
+}
 
 // Ping returns nil if the database responds.
 func (db *DB) Ping(ctx context.Context) error {
@@ -416,6 +425,9 @@ func (db *DB) Ping(ctx context.Context) error {
 // Close closes all connections.
 func (db *DB) Close() error {
 	var errs []error
+	if db.replica != nil {
+		errs = append(errs, db.replica.close())
+	}
 	for _, gdb := range []*gorm.DB{db.read, db.write} {
 		pool, err := gdb.DB()
 		if err == nil {

@@ -95,6 +95,10 @@ func (q *Query) Each(ctx context.Context, args []any, targets []any, take func()
 	q.db.saw(q.text, args)
 	span := q.db.beginSpan(ctx, q.text)
 	defer func() { endSpan(span, err) }()
+	if reads := q.db.lateReads(ctx); reads != nil {
+		rows, err := reads.QueryContext(context.Background(), q.sent(), args...)
+		return each(rows, err, targets, take)
+	}
 	stmt, err := q.prepare()
 	var rows *sql.Rows
 	if err == nil {
@@ -134,6 +138,10 @@ func (db *DB) queryText(ctx context.Context, text string, args []any, targets []
 	db.saw(text, args)
 	span := db.beginSpan(ctx, text)
 	defer func() { endSpan(span, err) }()
+	if reads := db.lateReads(ctx); reads != nil {
+		rows, err := reads.QueryContext(context.Background(), text, args...)
+		return each(rows, err, targets, take)
+	}
 	rows, err := db.pool.Query(text, args...)
 	return each(rows, err, targets, take)
 }

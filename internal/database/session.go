@@ -67,6 +67,8 @@ const (
 type connector struct {
 	servers []*mysqlServer
 	tls     *clienttls.Source // nil without TLS
+	// replica makes the sessions refuse changes and return only rows that have all arrived.
+	replica bool
 	log     *slog.Logger
 
 	// generation is the generation of new sessions. Sessions of earlier ones are closed at their
@@ -80,12 +82,20 @@ type connector struct {
 	// none. See servers.go.
 	inUse  *mysqlServer
 	search *search
+	// lost is closed, and replaced, when the replica does not respond, and slow makes the node look
+	// whether it does. They are nil for a primary.
+	lost, slow chan struct{}
 }
 
 // Connect implements driver.Connector.
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if len(c.servers) > 1 {
 		return c.connectToUsable(ctx)
+	}
+	if c.replica {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, lookTimeout)
+		defer cancel()
 	}
 	server, generation := c.chosen()
 	return c.open(ctx, server, generation)
@@ -107,6 +117,13 @@ func (c *connector) open(ctx context.Context, server *mysqlServer, generation in
 			err = c.tls.Closed(err) // with TLS 1.3 the server may refuse a certificate this late
 		}
 		return nil, fmt.Errorf("setting the session's variables: %w", err)
+	}
+	if c.replica {
+		// TiDB refuses it by default.
+		if err := s.set(ctx, "SET SESSION TRANSACTION READ ONLY"); err != nil && !isMySQL(err, unknownVariable...) {
+			conn.Close()
+			return nil, fmt.Errorf("making the session read-only: %w", err)
+		}
 	}
 	return s, nil
 }
@@ -265,7 +282,15 @@ func (s *session) ExecContext(ctx context.Context, query string, args []driver.N
 
 // QueryContext implements driver.QueryerContext. The server ends the query at ctx's deadline.
 func (s *session) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if s.connector.replica {
+		var cancel context.CancelFunc
+		ctx, cancel = s.connector.untilLost(ctx)
+		defer cancel()
+	}
 	rows, err := s.mysqlConn.QueryContext(ctx, endingWith(ctx, query), args)
+	if err == nil && s.connector.replica {
+		rows, err = buffered(rows)
+	}
 	if err != nil {
 		return nil, s.judge(err)
 	}
@@ -313,7 +338,15 @@ func (s sessionStmt) ExecContext(ctx context.Context, args []driver.NamedValue) 
 
 // QueryContext implements driver.StmtQueryContext.
 func (s sessionStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	if s.session.connector.replica {
+		var cancel context.CancelFunc
+		ctx, cancel = s.session.connector.untilLost(ctx)
+		defer cancel()
+	}
 	rows, err := s.mysqlStmt.QueryContext(ctx, args)
+	if err == nil && s.session.connector.replica {
+		rows, err = buffered(rows)
+	}
 	if err != nil {
 		return nil, s.session.judge(err)
 	}

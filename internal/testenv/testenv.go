@@ -121,6 +121,9 @@ func Main(m *testing.M) {
 	if own.server != nil {
 		own.server.Stop()
 	}
+	if replicated.pair != nil {
+		replicated.pair.stop()
+	}
 	if ownRedis.stop != nil {
 		ownRedis.stop()
 	}
