@@ -353,6 +353,22 @@ func TestCrossSiteForms_Refused(t *testing.T) {
 	b.post("/console/logout", nil).wantRedirect(t, "/console/login")
 }
 
+func TestForms_AcceptedFromTheConsolesURL(t *testing.T) {
+	s := onSQLite(t)
+	s.deps.URL = "https://Console.example"
+	s.serve()
+	b := s.as("admin")
+	b.head = http.Header{"Origin": {"https://console.example.evil.example"}}
+	b.post("/console/logout", nil).want(t, http.StatusForbidden, "sent from another site")
+	if log := s.log.String(); !strings.Contains(log, `origin=https://console.example.evil.example host=127.0.0.1:`) || !strings.Contains(log, "setting=ROLLCALL_CONSOLE_URL") {
+		t.Errorf("the log lacks the origin, the host or the setting: %s", log)
+	}
+	b.head = http.Header{"Origin": {"http://console.example"}}
+	b.post("/console/logout", nil).want(t, http.StatusForbidden, "sent from another site")
+	b.head = http.Header{"Origin": {"https://console.example"}}
+	b.post("/console/logout", nil).wantRedirect(t, "/console/login")
+}
+
 var (
 	inlineCode = regexp.MustCompile(`(?i)<style|\sstyle=|\son[a-z]+=|javascript:|<script(?:[^>]*\ssrc=)?[^>]*>[^<]`)
 	elsewhere  = regexp.MustCompile(`(?i)(?:src|href|action)="(?:https?:)?//`)

@@ -17,6 +17,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/tracing"
+	"rollcall/internal/validate"
 )
 
 const (
@@ -25,6 +26,8 @@ const (
 	// maxGuestForm is that of a POST without a login. It has room for the longest password,
 	// percent-encoded. Anyone can send such forms, slowly and many at a time.
 	maxGuestForm = 16 << 10
+	// maxLoggedHeader is how many characters of a header a line of the log has.
+	maxLoggedHeader = 200
 )
 
 // contentPolicy lets a page load and run only the console's own files: nothing inline, nothing from
@@ -36,6 +39,11 @@ const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; 
 // panic without leaking its cause, and refuses forms that another site sends.
 func (c *console) guard(next http.Handler) http.Handler {
 	crossOrigin := http.NewCrossOriginProtection()
+	if c.URL != "" {
+		// A proxy may change the Host, with which the Origin is compared otherwise. What is no origin
+		// is not trusted.
+		_ = crossOrigin.AddTrustedOrigin(strings.ToLower(c.URL))
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := &recorder{ResponseWriter: w}
 		begun := c.Clock()
@@ -67,6 +75,8 @@ func (c *console) guard(next http.Handler) http.Handler {
 		head.Set("Cross-Origin-Resource-Policy", "same-origin")
 		head.Set("Cache-Control", "no-store")
 		if err := crossOrigin.Check(r); err != nil {
+			c.outages.Warn(r.Context(), "a form from another origin was refused; if it is the console's, pass on its Host at the proxy, or set the console's address",
+				"requestId", info.id, "origin", validate.Clip(r.Header.Get("Origin"), maxLoggedHeader), "host", validate.Clip(r.Host, maxLoggedHeader), "setting", "ROLLCALL_CONSOLE_URL")
 			c.fail(c.visit(answer, r), problem{status: http.StatusForbidden, text: "error.cross_site"})
 			return
 		}

@@ -116,7 +116,9 @@ func (x *exchange) serve() {
 	case http.MethodOptions:
 		x.transport = "options"
 		x.status = http.StatusNoContent
-		x.server.origins.preflight(x.w, x.r)
+		if !x.server.origins.preflight(x.w, x.r) {
+			x.server.warnOfOrigin(x.r)
+		}
 		return
 	case http.MethodGet:
 		x.transport = "get"

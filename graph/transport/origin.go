@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"rollcall/internal/validate"
 )
 
 // origins decides which web pages may call: pages of the server's own host and of the listed
@@ -29,6 +31,16 @@ func (o origins) lists(origin string) bool {
 	})
 }
 
+// maxLoggedHeader is how many characters of a header a line of the log has.
+const maxLoggedHeader = 200
+
+// warnOfOrigin logs that a page may not call. If the page is the operator's, one of the settings that
+// the line names is wrong.
+func (s *Server) warnOfOrigin(r *http.Request) {
+	s.outages.Warn(r.Context(), "a page of another origin was refused; if it is yours, pass on its Host at the proxy, or allow its origin",
+		"origin", validate.Clip(r.Header.Get("Origin"), maxLoggedHeader), "host", validate.Clip(r.Host, maxLoggedHeader), "setting", "ROLLCALL_ALLOWED_ORIGINS")
+}
+
 // share lets the page that sent the request read the response. There are no credentials to allow:
 // tokens are sent in a header that the page sets itself.
 func (o origins) share(h http.Header, r *http.Request) {
@@ -51,19 +63,20 @@ var allowedHeaders = strings.Join([]string{
 }, ", ")
 
 // preflight responds to OPTIONS: to a browser that asks whether a page may call, or to any caller
-// that asks for the methods.
-func (o origins) preflight(w http.ResponseWriter, r *http.Request) {
+// that asks for the methods. It returns false if the page may not call.
+func (o origins) preflight(w http.ResponseWriter, r *http.Request) (allowed bool) {
 	h := w.Header()
 	h.Set("Allow", allowedMethods)
 	h.Set("Vary", "Origin, Access-Control-Request-Method")
 	if r.Header.Get("Access-Control-Request-Method") != "" {
 		if !o.allow(r) {
 			w.WriteHeader(http.StatusForbidden)
-			return
+			return false
 		}
 		h.Set("Access-Control-Allow-Methods", "GET, POST")
 		h.Set("Access-Control-Allow-Headers", allowedHeaders)
 		h.Set("Access-Control-Max-Age", "7200")
 	}
 	w.WriteHeader(http.StatusNoContent)
+	return true
 }

@@ -15,7 +15,8 @@ func (x *exchange) upgrade(id string) {
 	x.transport = "websocket"
 	s := x.server
 	if !s.origins.allow(x.r) {
-		x.refuse(bad(http.StatusForbidden, "pages of this origin may not connect"))
+		s.warnOfOrigin(x.r)
+		x.refuse(bad(http.StatusForbidden, "pages of this origin may not connect: Origin is neither that of Host nor in ROLLCALL_ALLOWED_ORIGINS"))
 		return
 	}
 	if s.isDraining() {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -460,6 +461,9 @@ func TestUpgradeRefused(t *testing.T) {
 		if int(status) != want {
 			t.Errorf("Origin %s: %d %v, want %d", origin, status, err, want)
 		}
+	}
+	if log := w.log.String(); !regexp.MustCompile(`level=WARN .* origin=(null|https://evil.example.com) host=127\.0\.0\.1:\d+ setting=ROLLCALL_ALLOWED_ORIGINS`).MatchString(log) {
+		t.Errorf("the log lacks the origin, the host or the setting: %s", log)
 	}
 	req, err := http.NewRequest(http.MethodGet, w.http.URL, nil)
 	if err != nil {
