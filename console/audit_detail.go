@@ -63,6 +63,7 @@ var detailReaders = map[string]func(detail string) []auditFact{
 	audit.ActionWebhookDelete:      endpointFacts,
 	audit.ActionWebhookTest:        endpointFacts,
 	audit.ActionWebhookReplay:      endpointFacts,
+	audit.ActionConfirmFailed:      confirmFacts,
 }
 
 // fact returns a fact with one value.
@@ -247,6 +248,19 @@ func userFacts(detail string) []auditFact {
 		return []auditFact{fact("audit.detail.user", "", id)}
 	}
 	return nil
+}
+
+// confirmFacts reads why a confirmation failed, which earlier releases did not record.
+func confirmFacts(detail string) []auditFact {
+	reason, found := strings.CutPrefix(detail, "reason=")
+	if !found {
+		return nil
+	}
+	key := "reason." + reason
+	if reason == audit.ReasonWrongCode {
+		key = "reason.wrong_code_only" // no password is asked for with it
+	}
+	return []auditFact{fact("", key, reason)}
 }
 
 func noteFacts(detail string) []auditFact {

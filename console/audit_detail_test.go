@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	factHTML = regexp.MustCompile(`(?s)<span class="muted">(<span class="fact">.*?</span>|<code>[^<]*</code>)</span>`)
+	factHTML = regexp.MustCompile(`(?s)<span class="detail muted">(<span class="fact">.*?</span>|<code>[^<]*</code>)</span>`)
 	tagHTML  = regexp.MustCompile(`<[^>]*>`)
 )
 
@@ -36,7 +36,7 @@ func TestAudit_DetailsInTheReadersLanguage(t *testing.T) {
 		{audit.ActionExport, "actor=false target=false text=false days=false", "All entries", ""},
 		{audit.ActionAppCreate, "name=a b environment=DEVELOPMENT edition=STANDARD", "Name: a b / Environment: Development / Edition: Standard", ""},
 		{audit.ActionAppRotateSecret, "overlap=2h0m0s", "The previous one stays valid for: 2 hours", ""},
-		{audit.ActionAppCloseConnection, "transport=websocket address=192.0.2.1 node=n/1", "Transport: WebSocket / Address: 192.0.2.1 / Server: n/1", ""},
+		{audit.ActionAppCloseConnection, "transport=websocket address=192.0.2.1 node=n/1", "Transport: WebSocket / Address: 192.0.2.1 / Node: n/1", ""},
 		{audit.ActionUserBan, "permanent", "Until lifted", ""},
 		{audit.ActionUserAllow, "user=bob", "User: bob", ""},
 		{audit.ActionUserAddNote, "note=5", "Number of the note: 5", ""},

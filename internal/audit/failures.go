@@ -26,10 +26,10 @@ const (
 	FailureEntries = 50
 )
 
-// The reasons of a failed login, for the audit.
+// The reasons of a failed login or confirmation, for the audit.
 const (
 	ReasonWrongPassword = "wrong_password"
-	// ReasonWrongCode means that the password was right.
+	// ReasonWrongCode means in a login that the password was right.
 	ReasonWrongCode    = "wrong_code"
 	ReasonWrongPasskey = "wrong_passkey"
 	// ReasonUnknownName is used without the name, because it may be a password in the wrong field.
@@ -40,6 +40,8 @@ const (
 	ReasonSSOInvalid = "sso_invalid"
 	ReasonSSONoRole  = "sso_no_role"
 	ReasonSSOEmail   = "sso_email"
+	// ReasonSSOOther means that another person has logged in at the provider. It is of confirmations only.
+	ReasonSSOOther = "sso_other"
 	// reasonVarious is used for the failures that share one entry because there are many others.
 	reasonVarious = "various"
 )

@@ -64,45 +64,50 @@ func (o *Service) comparePassword(ctx context.Context, operator *models.Operator
 	if operator.BySSO() {
 		return errBySSO(operator)
 	}
-	return o.compare(ctx, operator, session, by, func() error {
+	return o.compare(ctx, operator, session, by, func() (string, error) {
 		right, err := o.hasher.verify(ctx, o.hasher.known, password, operator.PasswordHash)
 		if err == nil && !right {
-			err = errWrongPassword
+			return audit.ReasonWrongPassword, errWrongPassword
 		}
-		return err
+		return "", err
 	})
 }
 
 // compareCode accepts a code of the operator, whose session is given. Returns INVALID_ARGUMENT for
 // the field code; RATE_LIMITED.
 func (o *Service) compareCode(ctx context.Context, operator *models.Operator, session *models.OperatorSession, code string, by models.Actor) error {
-	return o.compare(ctx, operator, session, by, func() error {
-		return o.db.Tx(ctx, func(tx *gorm.DB) error {
+	return o.compare(ctx, operator, session, by, func() (string, error) {
+		err := o.db.Tx(ctx, func(tx *gorm.DB) error {
 			_, err := o.useCode(tx, operator, code)
 			return err
 		})
+		if errors.Is(err, errWrongCode) {
+			return audit.ReasonWrongCode, err
+		}
+		return "", err
 	})
 }
 
-// compare calls check, which returns errWrongPassword, errWrongCode, errWrongPasskey or errWrongIdentity
-// if what the operator has shown is wrong. That is audited. It is counted by session, so that failures in other sessions do
-// not block this one.
-func (o *Service) compare(ctx context.Context, operator *models.Operator, session *models.OperatorSession, by models.Actor, check func() error) error {
+// compare calls check, which returns a refusal and the audit's reason for it if what the operator has
+// shown is wrong. That is audited. It is counted by session, so that failures in other sessions do not
+// block this one.
+func (o *Service) compare(ctx context.Context, operator *models.Operator, session *models.OperatorSession, by models.Actor, check func() (reason string, err error)) error {
 	attempt, refusal := o.throttle.Begin(ctx, throttle.Key{Rule: deviceRule, Subject: "session " + strconv.FormatInt(session.ID, 10)})
 	if refusal != nil {
 		return rateLimited(refusal)
 	}
-	wrong := check()
+	reason, wrong := check()
 	switch {
 	case wrong == nil:
 		attempt.Succeed(ctx)
 		return nil
-	case !errors.Is(wrong, errWrongPassword) && !errors.Is(wrong, errWrongCode) && !errors.Is(wrong, errWrongPasskey) &&
-		!errors.Is(wrong, errWrongIdentity):
+	case reason == "":
 		attempt.Cancel(ctx)
 		return fmt.Errorf("confirming identity: %w", wrong)
 	}
-	err := o.db.Tx(ctx, func(tx *gorm.DB) error { return o.audit(tx, by, audit.ActionConfirmFailed, operator.Name, "") })
+	err := o.db.Tx(ctx, func(tx *gorm.DB) error {
+		return o.audit(tx, by, audit.ActionConfirmFailed, operator.Name, "reason="+reason)
+	})
 	if err != nil {
 		return fmt.Errorf("auditing a failed confirmation: %w", err)
 	}

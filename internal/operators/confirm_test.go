@@ -89,7 +89,7 @@ func TestConfirm_WrongPasswords(t *testing.T) {
 		}
 		var audited []*models.AuditEntry
 		err = db.Read(ctx).Where("action = ?", audit.ActionConfirmFailed).Find(&audited).Error
-		if err != nil || len(audited) != 5 || audited[0].Actor != "ada" || audited[0].Target != "ada" || audited[0].Address != "192.0.2.9" {
+		if err != nil || len(audited) != 5 || audited[0].Actor != "ada" || audited[0].Target != "ada" || audited[0].Address != "192.0.2.9" || audited[0].Detail != "reason=wrong_password" {
 			t.Errorf("audited %d, %v", len(audited), err)
 		}
 		// A new session is not affected, nor are logins.

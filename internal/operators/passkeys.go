@@ -349,14 +349,18 @@ func (o *Service) LoginByPasskey(ctx context.Context, rp RelyingParty, in Passke
 // ConfirmByPasskey is Confirm by a passkey, for the options of PasskeyConfirmation. Returns
 // INVALID_ARGUMENT for the field passkey; RATE_LIMITED; UNAUTHENTICATED if the session has ended.
 func (o *Service) ConfirmByPasskey(ctx context.Context, rp RelyingParty, operator *models.Operator, session *models.OperatorSession, response string, by models.Actor) error {
-	err := o.compare(ctx, operator, session, by, func() error {
-		return o.db.Tx(ctx, func(tx *gorm.DB) error {
+	err := o.compare(ctx, operator, session, by, func() (string, error) {
+		err := o.db.Tx(ctx, func(tx *gorm.DB) error {
 			user, err := o.usePasskey(tx, rp, response, confirmation(session))
 			if err == nil && user.ID != operator.ID {
 				err = errWrongPasskey
 			}
 			return err
 		})
+		if errors.Is(err, errWrongPasskey) {
+			return audit.ReasonWrongPasskey, err
+		}
+		return "", err
 	})
 	if err != nil {
 		return err

@@ -234,19 +234,19 @@ func (o *Service) ConfirmBySSO(ctx context.Context, flow *SSOFlow, in SSORequest
 	if flow.Session != session.ID {
 		return errLoginEnded
 	}
-	err := o.compare(ctx, operator, session, by, func() error {
+	err := o.compare(ctx, operator, session, by, func() (string, error) {
 		id, reason, err := o.identify(ctx, flow, in)
-		if err != nil {
-			return err
+		if err == nil && reason == "" {
+			if slices.Equal(id.hash(), operator.SSOHash) {
+				_, reason, err = o.admit(ctx, flow, id, func(*gorm.DB, *models.Operator) error { return nil })
+			} else {
+				reason = audit.ReasonSSOOther
+			}
 		}
-		if reason != "" || !slices.Equal(id.hash(), operator.SSOHash) {
-			return errWrongIdentity
-		}
-		_, reason, err = o.admit(ctx, flow, id, func(*gorm.DB, *models.Operator) error { return nil })
 		if err == nil && reason != "" {
-			err = errWrongIdentity
+			return reason, errWrongIdentity
 		}
-		return err
+		return "", err
 	})
 	if err != nil {
 		return err
