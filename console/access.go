@@ -76,12 +76,13 @@ func checkAccess(v *visit, needed access) error {
 	return v.rights().check(needed)
 }
 
-// checkLocal returns a problem if the route needs a local account and the visitor has none.
+// checkLocal returns a problem if the route needs a local account and the visitor has none. Those who
+// log in by SSO may use the routes of guests, which begin another session.
 func (c *console) checkLocal(v *visit, needed access) error {
 	switch {
 	case !needed.local:
 		return nil
-	case v.operator != nil && v.operator.BySSO():
+	case needed.Role != "" && v.operator.BySSO():
 		return problem{http.StatusForbidden, "error.by_sso"}
 	case !c.Operators.LocalLogin():
 		return problem{http.StatusForbidden, "error.local_login_off"}

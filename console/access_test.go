@@ -46,7 +46,7 @@ func TestLoggedOut_RedirectsToLogin(t *testing.T) {
 var lowerPOSTs = map[string]access{
 	"POST /console/login":              localGuests,
 	"POST /console/login/code":         localGuests,
-	"POST /console/invitation/{token}": localGuests,
+	"POST /console/invitation/{token}": anyone, // refuses while operators log in by SSO only
 	"POST /console/language":           anyone, // sets a cookie
 	"POST /console/logout":             viewers,
 	"POST /console/login/passkey":      localGuests,

@@ -130,10 +130,26 @@ type acceptPage struct {
 // MinPassword returns the minimum length of a password.
 func (acceptPage) MinPassword() int { return operators.MinPasswordLength }
 
+// acceptPage returns the page of the invitation in the path. If operators log in by SSO only, it has
+// responded with what to do instead, and returns nil.
+func (c *console) acceptPage(v *visit) (*acceptPage, error) {
+	p := &acceptPage{Path: v.r.URL.EscapedPath()}
+	if c.Operators.LocalLogin() {
+		return p, nil
+	}
+	p.Refused = "sso_only"
+	if v.operator != nil {
+		p.Refused = "sso_already"
+	}
+	return nil, c.render(v, http.StatusForbidden, "invitation", p)
+}
+
 // showInvitation shows the invitation whose link was opened, with a form for the password.
 func (c *console) showInvitation(v *visit) error {
-	p := acceptPage{Path: v.r.URL.EscapedPath()}
-	var err error
+	p, err := c.acceptPage(v)
+	if p == nil {
+		return err
+	}
 	p.Invitation, err = c.Operators.Invitation(v.r.Context(), v.r.PathValue("token"), c.ClientAddress(v.r))
 	if err != nil {
 		return c.refuseInvitation(v, p, err)
@@ -144,14 +160,16 @@ func (c *console) showInvitation(v *visit) error {
 // acceptInvitation makes the visitor an operator and logs it in. If it was logged in as another, that
 // session ends, so that it does not stay open unnoticed.
 func (c *console) acceptInvitation(v *visit) error {
-	p := acceptPage{Path: v.r.URL.EscapedPath()}
+	p, err := c.acceptPage(v)
+	if p == nil {
+		return err
+	}
 	request := operators.AcceptRequest{
 		Token: v.r.PathValue("token"), Password: v.r.PostFormValue("password"),
 		Address: c.ClientAddress(v.r), UserAgent: v.r.UserAgent(),
 	}
 	var login *operators.Login
-	err := repeated(v.r)
-	if err == nil {
+	if err = repeated(v.r); err == nil {
 		login, err = c.Operators.AcceptInvitation(v.r.Context(), request)
 	}
 	refusal := refusalOf(err)
@@ -177,7 +195,7 @@ func (c *console) acceptInvitation(v *visit) error {
 }
 
 // refuseInvitation responds with a page that explains why the invitation cannot be accepted.
-func (c *console) refuseInvitation(v *visit, p acceptPage, err error) error {
+func (c *console) refuseInvitation(v *visit, p *acceptPage, err error) error {
 	p.Invitation = nil
 	var refusal *fault.Error
 	switch {

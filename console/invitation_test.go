@@ -109,6 +109,7 @@ func TestInvitation_RevokedExpiredOrUnknown(t *testing.T) {
 	taken := b.invite("tina", models.RoleAdmin)
 	s.operator("tina", models.RoleViewer)
 	refused := map[string]string{revoked: "This invitation was revoked.", invitationPath + "x": "There is no such invitation."}
+	guest.get(taken).want(t, http.StatusGone, "has been given this name since", "!name=\"password\"")
 	guest.post(taken, passwords("another password")).want(t, http.StatusGone, "has been given this name since")
 	s.pass(operators.InvitationLifetime)
 	refused[expired] = "This invitation has expired."

@@ -543,8 +543,9 @@ func TestSSO_LocalLoginOff(t *testing.T) {
 	b.login("admin", password).want(t, http.StatusForbidden, off)
 	b.post("/console/login/code", url.Values{"code": {"123456"}}).want(t, http.StatusForbidden, off)
 	b.post(passkeyLoginPath, url.Values{"passkey": {"{}"}}).want(t, http.StatusForbidden, off)
-	b.get(invitationPath+token).want(t, http.StatusForbidden, off)
-	b.post(invitationPath+token, passwords("another password")).want(t, http.StatusForbidden, off)
+	const refused = "This invitation cannot be accepted: operators of this service log in by SSO only."
+	b.get(invitationPath+token).want(t, http.StatusForbidden, "<h1>Your invitation</h1>", refused, `href="/console/login"`)
+	b.post(invitationPath+token, passwords("another password")).want(t, http.StatusForbidden, refused)
 	// Nor does a session that a password has begun count.
 	before.get(Root).wantRedirect(t, Root+"login")
 	if _, err := s.deps.Operators.Login(context.Background(), operators.LoginRequest{Name: "admin", Password: password}); err == nil {
@@ -553,4 +554,19 @@ func TestSSO_LocalLoginOff(t *testing.T) {
 
 	b.signIn().wantRedirect(t, Root)
 	b.get(operatorsPath).want(t, http.StatusOK, "Operators log in by SSO only.", "!Invite an operator")
+	b.get(invitationPath+token).want(t, http.StatusForbidden, refused, "You are already logged in by SSO", `href="/console/">Back to the apps`, "!password")
+	b.post(invitationPath+token, passwords("another password")).want(t, http.StatusForbidden, refused)
+}
+
+// TestSSO_MayAcceptAnInvitation: an operator that is logged in by SSO may open an invitation to a local
+// account, which ends that session as it ends others.
+func TestSSO_MayAcceptAnInvitation(t *testing.T) {
+	s := onSQLite(t)
+	p := s.signOn(nil)
+	p.is(map[string]any{"sub": "7", "preferred_username": "kim", "groups": "platform"})
+	b := s.browser()
+	b.signIn().wantRedirect(t, Root)
+	_, token := s.invitation()
+	b.get(invitationPath+token).want(t, http.StatusOK, "You are logged in as kim. Accepting the invitation ends that session.", `name="password"`)
+	b.post(invitationPath+token, passwords("another password")).wantRedirect(t, Root)
 }

@@ -129,8 +129,9 @@ func revokeInvitationsOf(tx *gorm.DB, name string) error {
 }
 
 // Invitation returns the invitation whose link has that token. Returns INVALID_ARGUMENT for the
-// field invitation, with a rule that explains why it cannot be accepted: unknown, accepted, revoked
-// or expired. Unknown links are limited as wrong passwords are (RATE_LIMITED).
+// field invitation, with a rule that explains why it cannot be accepted: unknown, accepted, revoked,
+// expired, or name_taken if an operator has been given the name. Unknown links are limited as wrong
+// passwords are (RATE_LIMITED).
 func (o *Service) Invitation(ctx context.Context, token, address string) (*models.OperatorInvitation, error) {
 	attempt, refusal := o.beginStranger(ctx, LoginRequest{Name: invitationSubject, Address: address})
 	if refusal != nil {
@@ -145,7 +146,17 @@ func (o *Service) Invitation(ctx context.Context, token, address string) (*model
 	if err != nil {
 		return nil, fmt.Errorf("reading invitation: %w", err)
 	}
-	return invitation, o.checkOpen(invitation)
+	if err := o.checkOpen(invitation); err != nil {
+		return invitation, err
+	}
+	var taken int64
+	if err := o.db.Read(ctx).Model(&models.Operator{}).Where("name = ?", invitation.Name).Count(&taken).Error; err != nil {
+		return nil, fmt.Errorf("reading operator of invitation: %w", err)
+	}
+	if taken > 0 {
+		return invitation, errInvitationTaken(invitation.Name)
+	}
+	return invitation, nil
 }
 
 // checkOpen returns the refusal for an invitation that cannot be accepted any longer.
@@ -169,7 +180,7 @@ type AcceptRequest struct {
 
 // AcceptInvitation creates the operator that was invited, with the password, and begins its first
 // session. Returns INVALID_ARGUMENT for the field password, and for the field invitation as
-// Invitation does, or with the rule name_taken if an operator has been given the name; RATE_LIMITED.
+// Invitation does; RATE_LIMITED.
 func (o *Service) AcceptInvitation(ctx context.Context, in AcceptRequest) (*Login, error) {
 	invitation, err := o.Invitation(ctx, in.Token, in.Address)
 	if err != nil {
@@ -213,7 +224,7 @@ func (o *Service) AcceptInvitation(ctx context.Context, in AcceptRequest) (*Logi
 		return err
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
-		return nil, errInvitation("name_taken", fmt.Sprintf("an operator named %q exists by now", invitation.Name))
+		return nil, errInvitationTaken(invitation.Name)
 	}
 	if err != nil {
 		return nil, wrap(err, "accepting invitation")
@@ -230,6 +241,10 @@ func checkName(name string) error {
 		return fault.Invalid("name", "unique", "the name %q is reserved", name)
 	}
 	return nil
+}
+
+func errInvitationTaken(name string) error {
+	return errInvitation("name_taken", fmt.Sprintf("an operator named %q exists by now", name))
 }
 
 func errNameTaken(name string) error {
