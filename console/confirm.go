@@ -6,6 +6,8 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
@@ -22,6 +24,7 @@ const confirmField = "present-password"
 type confirmPage struct {
 	Path, Back string
 	Fields     []formField
+	actionToConfirm
 	// ByCode is true if the page asks for a code. Passkey is the part that asks for a passkey.
 	ByCode  bool
 	Passkey passkeyField
@@ -30,6 +33,89 @@ type confirmPage struct {
 	Wrong, WrongPasskey bool
 	// WaitSeconds is how long to wait after too many wrong ones, or 0 if there were not too many.
 	WaitSeconds int
+}
+
+// actionToConfirm names what a form does that needs a confirmation.
+type actionToConfirm struct {
+	// Action is the key of its name. App is the name of its app, and Subject what else it is about;
+	// each may be "".
+	Action, App, Subject string
+}
+
+// actionNames are the keys of the names of all routes with access.confirm, by their patterns.
+var actionNames = map[string]string{
+	"POST /console/apps/{key}/users/{id}/deactivate":             "action.deactivate.title",
+	"POST /console/apps/{key}/users/{id}/delete":                 "delete.title",
+	"POST /console/apps/{key}/bulk/deactivate":                   "bulk.deactivate.title",
+	"POST /console/apps/{key}/bulk/delete":                       "bulk.delete.title",
+	"POST /console/apps/{key}/clear":                             "clear.open",
+	"POST /console/apps/{key}/rotate-secret":                     "secret.open",
+	"POST /console/apps/{key}/disable":                           "app.disable.open",
+	"POST /console/apps/{key}/enable":                            "app.enable.open",
+	"POST /console/apps/{key}/delete":                            "app.delete.open",
+	"POST /console/apps/{key}/webhooks/new":                      "webhook.create",
+	"POST /console/apps/{key}/webhooks/{endpoint}/edit":          "webhook.edit.title",
+	"POST /console/apps/{key}/webhooks/{endpoint}/rotate-secret": "secret.open",
+	"POST /console/operators/invitations":                        "invite.title",
+	"POST /console/operators/{operator}/role":                    "confirm.action.role",
+	"POST /console/operators/{operator}/password":                "operator.password.open",
+	"POST /console/operators/{operator}/reset-second-factor":     "operator.reset-second-factor.open",
+	"POST /console/operators/{operator}/delete":                  "operator.delete.title",
+	"POST /console/account/totp":                                 "totp.open",
+	"POST /console/account/totp/remove":                          "confirm.action.remove_totp",
+	"POST /console/account/passkeys":                             "passkey.open",
+	"POST /console/account/passkeys/remove":                      "factor.passkey-remove.confirm",
+	"POST /console/account/recovery-codes":                       "confirm.action.recovery",
+	"POST /console/account/api-keys/new":                         "api_key.new",
+	"POST /console/explorer":                                     "confirm.action.explorer",
+}
+
+// actionToConfirm returns what the form that was sent does.
+func (c *console) actionToConfirm(v *visit) (actionToConfirm, error) {
+	a, form := actionToConfirm{Action: actionNames[v.r.Pattern]}, v.r.PostForm
+	if v.app != nil {
+		a.App = v.app.Name
+	}
+	switch {
+	case v.r.PathValue("id") != "":
+		a.Subject = v.userID()
+	case v.r.PathValue("endpoint") != "":
+		app, e, err := c.endpoint(v)
+		if err != nil {
+			return a, err
+		}
+		a.Subject = c.endpointRow(v, app, e).Named()
+	case v.r.PathValue("operator") != "":
+		o, err := c.operator(v)
+		if err != nil {
+			return a, err
+		}
+		a.Subject = o.Name
+	case form.Has("id"):
+		return c.aboutUsers(v, a, len(form["id"]))
+	case form.Get("count") != "":
+		if n, err := strconv.Atoi(strings.ReplaceAll(form.Get("count"), ",", "")); err == nil {
+			return c.aboutUsers(v, a, n)
+		}
+	case form.Has("passkey"):
+		passkey, err := c.passkey(v, form.Get("passkey"))
+		if err != nil || passkey == nil {
+			return a, err
+		}
+		a.Subject = passkey.Name
+	case v.app == nil:
+		a.Subject = strings.TrimSpace(form.Get("name")) // of an invitation or an API key
+	default:
+		a.Subject = form.Get("url")
+	}
+	return a, nil
+}
+
+// aboutUsers returns a with a number of users as its subject.
+func (c *console) aboutUsers(v *visit, a actionToConfirm, n int) (actionToConfirm, error) {
+	var err error
+	a.Subject, err = v.locale.count("users.total", n)
+	return a, err
 }
 
 // formField is a field that the form sends again.
@@ -55,7 +141,11 @@ func (c *console) confirm(v *visit, handle func(*console, *visit) error) (confir
 			return false, err
 		}
 	}
-	p := confirmPage{Path: v.r.URL.RequestURI(), Back: v.r.URL.EscapedPath(), ByCode: v.operator.HasSecondFactor}
+	action, err := c.actionToConfirm(v)
+	if err != nil {
+		return false, err
+	}
+	p := confirmPage{actionToConfirm: action, Path: v.r.URL.RequestURI(), Back: v.r.URL.EscapedPath(), ByCode: v.operator.HasSecondFactor}
 	for _, name := range slices.Sorted(maps.Keys(form)) {
 		for _, value := range form[name] {
 			if name != confirmField && name != onceField && name != confirmPasskey {
@@ -64,7 +154,7 @@ func (c *console) confirm(v *visit, handle func(*console, *visit) error) (confir
 		}
 	}
 	if v.operator.BySSO() {
-		return false, c.waitForSSO(v, keptForm{Path: p.Path, Back: p.Back, Fields: p.Fields})
+		return false, c.waitForSSO(v, keptForm{actionToConfirm: action, Path: p.Path, Back: p.Back, Fields: p.Fields})
 	}
 	if p.Passkey, err = c.passkeyConfirmation(v); err != nil {
 		return false, err

@@ -45,6 +45,9 @@ func TestConfirm_EverySuchForm(t *testing.T) {
 
 		"POST /console/apps/{key}/users/{id}/deactivate": true,
 		"POST /console/apps/{key}/bulk/deactivate":       true,
+		"POST /console/apps/{key}/users/{id}/delete":     true,
+		"POST /console/apps/{key}/bulk/delete":           true,
+		"POST /console/apps/{key}/clear":                 true,
 
 		"POST /console/account/totp":            true,
 		"POST /console/account/totp/remove":     true,
@@ -56,7 +59,7 @@ func TestConfirm_EverySuchForm(t *testing.T) {
 	// What the forms need so that nothing is wrong with them.
 	right := url.Values{
 		"name": {"olga"}, "role": {"admin"}, "scope": {"named"}, "app": {s.dev.Key}, "overlap": {"0"}, "expiry": {"30"},
-		"url": {"https://hooks.example/"}, "events": {"all"}, "passkey": {"1"}, "id": {"ann"},
+		"url": {"https://hooks.example/"}, "events": {"all"}, "passkey": {"1"}, "id": {"ann"}, "count": {"1"},
 	}
 	before := s.audited(s.dev)
 	for _, rt := range routes {
@@ -171,7 +174,7 @@ func TestConfirm_IsThrottled(t *testing.T) {
 		}
 	}
 	b.head.Set("Accept-Language", "zh-CN")
-	b.get("/console/audit?action=operator.confirm_failed").want(t, http.StatusOK, "输入了错误的密码", "admin")
+	b.get("/console/audit?action=operator.confirm_failed").want(t, http.StatusOK, "身份确认失败", "密码错误", "admin")
 	s.pass(2 * time.Second)
 	if token := filledToken(b.reveal(explorerPath, right)); token == "" {
 		t.Error("no token after the wait")
@@ -189,4 +192,37 @@ func TestConfirm_BrokenForms(t *testing.T) {
 	b.post(explorerPath+"?"+confirmField+"="+url.QueryEscape(password), url.Values{"app": {s.dev.Key}}).want(t, http.StatusForbidden, "Confirm your password")
 	b.head.Set("Sec-Fetch-Site", "cross-site")
 	b.post(explorerPath, url.Values{confirmField: {password}}).want(t, http.StatusForbidden, "sent from another site")
+}
+
+// TestConfirm_NamesTheAction: the page says what is done once the password is right.
+func TestConfirm_NamesTheAction(t *testing.T) {
+	patterns := 0
+	for _, rt := range routes {
+		if !rt.access.confirm {
+			continue
+		}
+		patterns++
+		if actionNames[rt.pattern] == "" {
+			t.Errorf("%s asks for a confirmation of what has no name", rt.pattern)
+		}
+	}
+	if patterns != len(actionNames) {
+		t.Errorf("%d actions have names, %d need a confirmation", len(actionNames), patterns)
+	}
+	s := onSQLite(t)
+	s.register(s.dev, "bob", "Bob")
+	b := s.browser()
+	b.login("admin", password)
+	app := "<dt>App</dt><dd><bdi>" + s.dev.Name
+	for path, want := range map[string]struct {
+		form  url.Values
+		texts []string
+	}{
+		userPath(s.dev, "ann") + "/deactivate": {nil, []string{"<strong>Erase and deactivate</strong>", "<bdi>ann</bdi>", app}},
+		bulkPath(s.dev) + "/delete":            {url.Values{"id": {"ann", "bob"}}, []string{"<strong>Delete users</strong>", "<bdi>2 users</bdi>", app}},
+		clearPath(s.dev):                       {url.Values{"count": {"2"}}, []string{"<strong>Delete all test users</strong>", "<bdi>2 users</bdi>", app}},
+		invitationsPath:                        {url.Values{"name": {"ivy"}, "role": {"viewer"}, "scope": {"all"}}, []string{"<strong>Invite a colleague</strong>", "<bdi>ivy</bdi>", "!<dt>App</dt>"}},
+	} {
+		b.post(path, want.form).want(t, http.StatusForbidden, append(want.texts, "Confirm your password")...)
+	}
 }

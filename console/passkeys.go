@@ -162,17 +162,26 @@ func (c *console) addPasskey(v *visit) error {
 
 // askRemovePasskey shows the passkey of the query, with a form that removes it.
 func (c *console) askRemovePasskey(v *visit) error {
-	factors, err := c.Operators.Factors(v.r.Context(), v.operator)
-	if err != nil {
+	p := factorQuestionPage{factorQuestion: factorQuestion{"passkey-remove", true}, Path: v.r.URL.EscapedPath(), Back: accountPath, NeedsPasskey: true}
+	var err error
+	if p.Passkey, err = c.passkey(v, v.r.URL.Query().Get("passkey")); err != nil {
 		return err
 	}
-	p := factorQuestionPage{factorQuestion: factorQuestion{"passkey-remove", true}, Path: v.r.URL.EscapedPath(), Back: accountPath, NeedsPasskey: true}
+	return c.show(v, "second_factor_ask", p)
+}
+
+// passkey returns the visitor's passkey with this ID, or nil if there is none.
+func (c *console) passkey(v *visit, id string) (*models.OperatorPasskey, error) {
+	factors, err := c.Operators.Factors(v.r.Context(), v.operator)
+	if err != nil {
+		return nil, err
+	}
 	for _, passkey := range factors.Passkeys {
-		if strconv.FormatInt(passkey.ID, 10) == v.r.URL.Query().Get("passkey") {
-			p.Passkey = passkey
+		if strconv.FormatInt(passkey.ID, 10) == id {
+			return passkey, nil
 		}
 	}
-	return c.show(v, "second_factor_ask", p)
+	return nil, nil
 }
 
 func (c *console) removePasskey(v *visit) error {

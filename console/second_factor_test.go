@@ -174,7 +174,7 @@ func TestPasskeys_OfAnAccount(t *testing.T) {
 	b.get(accountPath).want(t, http.StatusOK, "Phone &lt;script", "never", "Recovery codes")
 	s.pass(operators.ConfirmationLifetime)
 	b.get(passkeysPath+"/remove?passkey="+id).want(t, http.StatusOK, "Remove this passkey?", "Phone", `value="`+id+`"`)
-	b.post(passkeysPath+"/remove", url.Values{"passkey": {id}}).want(t, http.StatusForbidden, "Confirm with a code", `data-passkey="get"`, `name="passkey" value="`+id+`"`)
+	b.post(passkeysPath+"/remove", url.Values{"passkey": {id}}).want(t, http.StatusForbidden, "Confirm with a code", `data-passkey="get"`, `name="passkey" value="`+id+`"`, "<dd><bdi>Phone")
 	b.post(passkeysPath+"/remove", url.Values{"passkey": {id}, confirmField: {""}, confirmPasskey: {"{}"}}).
 		want(t, http.StatusUnprocessableEntity, "The passkey was not accepted", `name="passkey" value="`+id+`"`)
 	s.check(s.db.Tx(context.Background(), func(tx *gorm.DB) error {

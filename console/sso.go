@@ -153,6 +153,7 @@ func ssoText(err error, done string) string {
 // keptForm is a form that waits until an operator that logs in by SSO has confirmed its identity at
 // the provider. Its fields must not pass through the provider.
 type keptForm struct {
+	actionToConfirm
 	Path, Back string
 	Fields     []formField
 }

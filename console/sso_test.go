@@ -485,7 +485,10 @@ func TestSSO_ConfirmsAtTheProvider(t *testing.T) {
 	if !strings.HasPrefix(question, Root+"confirm/") {
 		t.Fatalf("an unconfirmed form leads to %q", question)
 	}
-	b.get(question).want(t, http.StatusOK, "needs a new login at the OpenID Provider", `href="`+question+`/sso"`, "!ivy")
+	b.get(question).want(t, http.StatusOK, "needs a new login at the OpenID Provider", `href="`+question+`/sso"`,
+		"<strong>Invite a colleague</strong>", "<bdi>ivy</bdi>", `!value="ivy"`)
+	rotate := b.post(appPath(s.dev)+"/rotate-secret", url.Values{"overlap": {"0"}}).Header.Get("Location")
+	b.get(rotate).want(t, http.StatusOK, "<strong>Rotate the secret</strong>", "<dt>App</dt><dd><bdi>"+s.dev.Name)
 
 	for name, person := range map[string]map[string]any{
 		"another person":      {"sub": "8", "groups": "platform", "preferred_username": "kim"},
@@ -521,7 +524,7 @@ func TestSSO_ConfirmsAtTheProvider(t *testing.T) {
 		t.Errorf("a confirmed form: %d to %q", done.StatusCode, done.Header.Get("Location"))
 	}
 	s.as("admin").get(question).want(t, http.StatusGone, "!ivy")
-	s.as("admin").get(auditPath+"?action=operator.confirm_failed").want(t, http.StatusOK, ">kim<")
+	s.as("admin").get(auditPath+"?action=operator.confirm_failed").want(t, http.StatusOK, ">kim<", "SSO: another account", "invalid response of the OpenID Provider")
 	// An operator that has lost its groups cannot confirm.
 	s.pass(operators.ConfirmationLifetime)
 	p.is(map[string]any{"sub": "7", "groups": "staff"})

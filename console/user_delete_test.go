@@ -24,7 +24,7 @@ func TestDeleteUser(t *testing.T) {
 		b := s.as("admin")
 		root, path := usersPath(s.dev), userPath(s.dev, "ann")
 
-		b.get(path+"/delete").want(t, http.StatusOK, "Delete ann?", "Its devices are disconnected", `action="`+path+`/delete"`)
+		b.get(path+"/delete").want(t, http.StatusOK, "Delete ann?", "Their devices are disconnected", `action="`+path+`/delete"`)
 		if !s.there(s.dev, "ann") {
 			t.Fatal("asking deleted the user")
 		}
@@ -33,7 +33,7 @@ func TestDeleteUser(t *testing.T) {
 		if !s.there(s.dev, "ann") {
 			t.Fatal("the ID of another user deleted this one")
 		}
-		b.get(root).want(t, http.StatusOK, "ANN no longer existed")
+		b.get(root).want(t, http.StatusOK, "ANN no longer exists")
 
 		b.post(path+"/delete", nil).wantCertificate(t)
 		if s.there(s.dev, "ann") {
@@ -50,7 +50,7 @@ func TestDeleteUser(t *testing.T) {
 		b.get(path).want(t, http.StatusNotFound)
 
 		b.post(path+"/delete", nil).wantRedirect(t, root)
-		b.get(root).want(t, http.StatusOK, "ann no longer existed")
+		b.get(root).want(t, http.StatusOK, "ann no longer exists")
 
 		var entries []models.AuditEntry
 		s.check(db.Read(t.Context()).Where("action = ?", "user.delete").Find(&entries).Error)
@@ -74,7 +74,7 @@ func TestDeleteUser_Production(t *testing.T) {
 		b.get(user).want(t, http.StatusOK, "“Erase and deactivate” erases their data", "!This user is deactivated")
 		b.get(user+"/deactivate").want(t, http.StatusOK, "Erase and deactivate ann?", "cannot be restored", "as an empty account", "<dt>Kept</dt>", "!permanently</button>")
 		b.post(user+"/deactivate", nil).wantCertificate(t)
-		b.get(user).want(t, http.StatusOK, "This user is deactivated: its profile and its lists are erased.", "!erases their data")
+		b.get(user).want(t, http.StatusOK, "This user is deactivated: their profile and their lists are erased.", "!erases their data")
 	})
 }
 

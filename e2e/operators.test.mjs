@@ -264,6 +264,7 @@ describe('operators, apps and tokens in Chromium', () => {
     await operator.open(`/console/apps/${crowded.key}/clear`);
     await page.getByLabel(`Type 3,000 to confirm`).fill(String(total));
     await page.getByRole('button', { name: 'Delete all permanently' }).click();
+    await operator.confirm();
     await page.getByText('The job continues in the background').waitFor();
     await operator.screenshot('job-running');
     await server.kill();
