@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -133,4 +134,73 @@ func TestAway_PagesRespondBeforeTheOutageIsKnown(t *testing.T) {
 	s.deps.Users = hungUsers{s.deps.Users}
 	s.serve()
 	b.within(3*time.Second, userPath(s.dev, "ann")).want(t, http.StatusServiceUnavailable)
+}
+
+// TestAway_UnknownIsNotNone: while Redis is away, no page says that no user is online or no device is
+// connected.
+func TestAway_UnknownIsNotNone(t *testing.T) {
+	s := onSQLite(t)
+	self := vitals.Peer{Name: "host/1", State: vitals.Running}
+	down := vitals.Health{Self: self, Redis: &vitals.Server{Away: true, Since: models.TimeOf(s.clock())}}
+	s.deps.Health = func() vitals.Health { return down }
+	s.deps.Presence = hungPresence{s.presence}
+	s.serve()
+	b := s.as("admin")
+	online := usersPath(s.dev) + "?show=online"
+	for _, path := range []string{online, online + "&q=ann"} {
+		b.get(path).want(t, http.StatusOK, "<h2>Which users are online is unknown</h2>", `data-announce="Which users`, "!No user")
+	}
+	b.get(usersPath(s.dev)).want(t, http.StatusOK, "online now: unknown", "!Which users are online is unknown</h2>")
+	b.get(Root).want(t, http.StatusOK, `class="number"><span class="muted">Unknown</span>`)
+	b.get(overviewPath(s.dev)).want(t, http.StatusOK, "<strong>–</strong> <small>unknown at the moment")
+	b.get(appPath(s.dev)+"/disable").want(t, http.StatusOK, "How many users are online is unknown")
+	disconnect := userPath(s.dev, "ann") + "/disconnect"
+	for _, path := range []string{disconnect, disconnect + "?device=1"} {
+		b.get(path).want(t, http.StatusOK, "Which devices are connected is unknown", "!nothing to do")
+	}
+	b.post(disconnect, nil).want(t, http.StatusServiceUnavailable, "so none was disconnected")
+	// A user whose last known change was a connection.
+	s.check(s.db.Exec(t.Context(), "UPDATE users SET presence = ? WHERE external_id = ?", models.PresenceOnline, "ann"))
+	b.get(online).want(t, http.StatusOK, "ann", "These are the users that were online at the last known change")
+	b.get(bulkPath(s.dev)+"/ban?all=1&show=online").want(t, http.StatusOK, "at the last known change are chosen")
+	down = vitals.Health{Self: self}
+	s.deps.Presence = s.presence
+	s.serve()
+	b.get(online).want(t, http.StatusOK, "!at the last known change")
+}
+
+// TestAway_ABanSaysThatNodesCloseTheDevices: a change that the database has is complete only when each node
+// has noticed it.
+func TestAway_ABanSaysThatNodesCloseTheDevices(t *testing.T) {
+	s := onSQLite(t)
+	s.register(s.dev, "bob", "Bob")
+	s.register(s.dev, "cid", "Cid")
+	self := vitals.Peer{Name: "host/1", State: vitals.Running}
+	down := vitals.Health{Self: self, Redis: &vitals.Server{Away: true, Since: models.TimeOf(s.clock())}}
+	s.deps.Health = func() vitals.Health { return down }
+	s.serve()
+	b := s.as("admin")
+	path := userPath(s.dev, "ann")
+	const later = "Redis does not respond, so each node closes the devices by itself within 5 seconds."
+	hour := url.Values{"length": {"60"}}
+	b.post(path+"/ban", hour).wantRedirect(t, path)
+	b.get(path).want(t, http.StatusOK, `<p class="notice warn" role="status">ann is banned. `+later)
+	// No device is left to close.
+	b.post(path+"/ban", hour).wantRedirect(t, path)
+	b.get(path).want(t, http.StatusOK, "The ban of ann was changed.", "!"+later)
+	b.post(path+"/unban", nil).wantRedirect(t, path)
+	b.get(path).want(t, http.StatusOK, `<p class="notice good" role="status">The ban of ann was lifted.`, "!"+later)
+	for _, erasure := range []string{path + "/deactivate", userPath(s.dev, "cid") + "/delete"} {
+		erased := b.post(erasure, nil)
+		erased.wantCertificate(t)
+		b.get(erased.Header.Get("Location")).want(t, http.StatusOK, later)
+	}
+	bulk := func(kind string) *answer {
+		return b.finish(b.post(bulkPath(s.dev)+"/"+kind, url.Values{"id": {"bob"}, "length": {"60"}}))
+	}
+	bulk("ban").want(t, http.StatusOK, `notice warn`, "Users banned: 1.", later)
+	bulk("unban").want(t, http.StatusOK, `notice good`, "!"+later)
+	down = vitals.Health{Self: self}
+	b.post(userPath(s.dev, "bob")+"/ban", hour)
+	b.get(userPath(s.dev, "bob")).want(t, http.StatusOK, `<p class="notice good" role="status">bob is banned.</p>`)
 }

@@ -156,6 +156,9 @@ func (*bulkPage) FromField() string { return fromField }
 // Ban reports whether the question asks for the length and the reason of a ban.
 func (p *bulkPage) Ban() bool { return p.Action == banMany }
 
+// Uncertain reports whether the users that are online are chosen, and which these are is unknown.
+func (p *bulkPage) Uncertain() bool { return p.All && p.Show == showOnline && p.App.Online == nil }
+
 // Counted reports whether the number of users must be typed.
 func (p *bulkPage) Counted() bool { return p.All && p.Action.Danger }
 

@@ -3,6 +3,7 @@ package console
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -21,6 +22,8 @@ type flash struct {
 	Text string
 	// Subject replaces {subject} in the text.
 	Subject string
+	// DevicesLater is true if Redis did not respond, so that the nodes close devices by themselves.
+	DevicesLater bool `json:",omitempty"`
 }
 
 // flashTexts are the keys of all messages, with true for success. A cookie with another key was not
@@ -33,6 +36,7 @@ var flashTexts = map[string]bool{
 	"action.disconnect.done":       true,
 	"action.disconnect.already":    false,
 	"action.disconnect.gone":       false,
+	"action.disconnect.one.done":   true,
 	"action.expire-tokens.done":    true,
 	"action.expire-tokens.already": false,
 	"action.sign-out.done":         true,
@@ -132,6 +136,9 @@ var flashTexts = map[string]bool{
 	"webhook.refused.disabled": false,
 	"delivery.replay.done":     true,
 
+	"api_key.revoked": true,
+	"api_key.gone":    false,
+
 	"note.add.done":       true,
 	"note.delete.done":    true,
 	"note.delete.already": false,
@@ -147,12 +154,19 @@ func hasFlash(text string) bool {
 	return ok
 }
 
-// Good reports whether the request succeeded.
-func (f *flash) Good() bool { return flashTexts[f.Text] }
+// Good reports whether the request succeeded with all of its effects.
+func (f *flash) Good() bool { return flashTexts[f.Text] && !f.DevicesLater }
 
-// setFlash makes the next page show text about subject.
+// setFlash makes the next page show text, which must be one of flashTexts, about subject.
 func (c *console) setFlash(v *visit, text, subject string) error {
-	raw, err := json.Marshal(flash{Text: text, Subject: subject})
+	return c.putFlash(v, flash{Text: text, Subject: subject})
+}
+
+func (c *console) putFlash(v *visit, f flash) error {
+	if !hasFlash(f.Text) {
+		return fmt.Errorf("%q is not among flashTexts, so no page would show it", f.Text)
+	}
+	raw, err := json.Marshal(f)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package console
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"rollcall/internal/jobs"
@@ -41,7 +42,13 @@ type jobPage struct {
 	// JobsPath lists all jobs of the app. AuditPath is the audit of this job. AgainPath is the page
 	// that does the rest, or "" if the users must be chosen again.
 	JobsPath, AuditPath, AgainPath string
+	// DevicesLater is true if Redis was away during the job, so that the nodes close devices by
+	// themselves.
+	DevicesLater bool
 }
+
+// closingJobs are the kinds of jobs that close devices, which the nodes also do without Redis.
+var closingJobs = []models.JobKind{models.JobBan, models.JobSignOut, models.JobDeactivate, models.JobDelete, models.JobClear}
 
 // jobsPath returns the page that lists the app's jobs.
 func jobsPath(app *models.App) string { return appPath(app) + "/jobs" }
@@ -79,6 +86,9 @@ func (c *console) showJob(v *visit) error {
 		return c.notFound(v)
 	}
 	p := jobPage{App: c.appRow(v, app), Job: jobRowOf(app, job), JobsPath: jobsPath(app), AuditPath: auditOfJob(app, job)}
+	if slices.Contains(closingJobs, job.Kind) && c.redisAway() {
+		p.DevicesLater = p.Job.Running() || job.SeenAt >= c.Health().Redis.Since
+	}
 	if job.Kind == models.JobClear && v.rights().Administer() {
 		p.AgainPath = clearPath(app)
 	}

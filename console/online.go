@@ -45,7 +45,7 @@ func (c *console) devices(v *visit, u *models.User) (devices []models.Device, kn
 // askPresence returns what presence knows. known is false if Redis is known to be away, or if the question
 // fails or takes longer than presenceTime.
 func askPresence[T any](c *console, v *visit, question func(context.Context) (T, error)) (value T, known bool) {
-	if h := c.Health(); h.Redis != nil && h.Redis.Away {
+	if c.redisAway() {
 		return value, false
 	}
 	value, err := outage.Within(v.r.Context(), presenceTime, question)
@@ -53,6 +53,12 @@ func askPresence[T any](c *console, v *visit, question func(context.Context) (T,
 		c.unknown(v, err)
 	}
 	return value, err == nil
+}
+
+// redisAway reports whether Redis is known to be away.
+func (c *console) redisAway() bool {
+	h := c.Health()
+	return h.Redis != nil && h.Redis.Away
 }
 
 func (c *console) unknown(v *visit, err error) {

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"net/http"
 
 	"rollcall/internal/audit"
 	"rollcall/internal/batch"
@@ -22,6 +23,8 @@ type userAction struct {
 	Direct bool
 	// Danger marks an action that cannot be undone. It has texts about what is erased and what is kept.
 	Danger bool
+	// closes is true if it closes the user's devices, which the nodes also do without Redis.
+	closes bool
 	// needs is the access of its routes.
 	needs access
 	// fits reports whether the action would change the user.
@@ -34,7 +37,7 @@ type userAction struct {
 var (
 	banUser = &userAction{
 		Name: "ban",
-		main: true, needs: moderators,
+		main: true, closes: true, needs: moderators,
 		fits: func(p *userPage) bool { return p.User.State == models.UserActive },
 	}
 	changeBan = &userAction{
@@ -73,7 +76,7 @@ var (
 		fits:   func(p *userPage) bool { return p.User.State != models.UserDeactivated },
 	}
 	deactivateUser = &userAction{
-		Name: "deactivate", Danger: true, needs: admins,
+		Name: "deactivate", Danger: true, closes: true, needs: admins,
 		fits: func(p *userPage) bool { return p.User.State != models.UserDeactivated },
 		do: func(c *console, v *visit, p *userPage) (*batch.Result, error) {
 			return single(c.Users.Deactivate(v.r.Context(), p.App.App, p.ids(), c.actor(v)))
@@ -127,9 +130,9 @@ type actionPage struct {
 	question
 	Action *userAction
 	// Device is the device to disconnect, or nil for all of them. Gone is true if the device to
-	// disconnect no longer is connected.
-	Device *deviceRow
-	Gone   bool
+	// disconnect no longer is connected. Unknown is true if it is unknown which devices are connected.
+	Device        *deviceRow
+	Gone, Unknown bool
 }
 
 // ask returns a handler that shows what the action will do, with a button that does it.
@@ -142,6 +145,7 @@ func ask(a *userAction) func(*console, *visit) error {
 		page := actionPage{userPage: p, Action: a, question: question{
 			Path: v.r.URL.EscapedPath(), Back: p.User.Path, Fits: a.fits(p), Danger: a.Danger,
 		}}
+		page.Unknown = a == disconnectUser && !p.DevicesKnown
 		if id := v.r.URL.Query().Get("device"); id != "" {
 			if d := p.device(id); d != nil {
 				page.Device = &c.withClients(v, p, []models.Device{*d})[0]
@@ -189,10 +193,15 @@ func resultText(name string, result *batch.Result) string {
 func (c *console) showResult(v *visit, a *userAction, p *userPage, result *batch.Result) error {
 	text := resultText("action."+a.Name, result)
 	device := v.r.PostFormValue("device") != ""
-	if device && result.Outcome == models.OutcomeAlready {
+	switch {
+	case device && result.Outcome == models.OutcomeAlready:
 		text = "action.disconnect.gone"
+	case device && result.Outcome == models.OutcomeDone:
+		text = "action.disconnect.one.done"
 	}
-	if err := c.setFlash(v, text, p.User.ExternalID); err != nil {
+	// Redis did not respond before, and what follows did not fail: the database has it.
+	later := !p.DevicesKnown && a.closes && result.Outcome == models.OutcomeDone
+	if err := c.putFlash(v, flash{Text: text, Subject: p.User.ExternalID, DevicesLater: later}); err != nil {
 		return err
 	}
 	if a == deactivateUser {
@@ -239,9 +248,15 @@ func (c *console) disconnectSignedOut(ctx context.Context, results ...*batch.Res
 	return true
 }
 
+// errDevicesUnknown is the problem of a disconnection while it is unknown which devices are connected.
+var errDevicesUnknown = problem{http.StatusServiceUnavailable, "action.disconnect.unknown"}
+
 // disconnect closes the connection of the device in the form, or all connections of the user.
 func (c *console) disconnect(v *visit, p *userPage) (*batch.Result, error) {
 	already := &batch.Result{UserID: p.User.ExternalID, Outcome: models.OutcomeAlready}
+	if !p.DevicesKnown {
+		return nil, errDevicesUnknown
+	}
 	var devices []string
 	if id := v.r.PostFormValue("device"); id != "" {
 		if p.device(id) == nil {

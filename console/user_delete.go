@@ -47,7 +47,7 @@ func (c *console) deleteUser(v *visit) error {
 	case models.OutcomeNotFound, models.OutcomeAlready:
 		text = "delete.gone"
 	}
-	if err := c.setFlash(v, text, id); err != nil {
+	if err := c.putFlash(v, flash{Text: text, Subject: id, DevicesLater: text == "delete.done" && c.redisAway()}); err != nil {
 		return err
 	}
 	return c.showErased(v, results[0], audit.ActionUserDelete, usersPath(app))

@@ -40,7 +40,7 @@ type userList struct {
 // showFilters are the filters to choose from.
 var showFilters = map[string]users.Filter{
 	"":            {},
-	"online":      {Presences: []models.Presence{models.PresenceOnline}},
+	showOnline:    {Presences: []models.Presence{models.PresenceOnline}},
 	"active":      {States: []models.UserState{models.UserActive}},
 	"banned":      {States: []models.UserState{models.UserBanned}},
 	"deactivated": {States: []models.UserState{models.UserDeactivated}},
@@ -53,6 +53,13 @@ func filterOf(values url.Values) (filter users.Filter, known bool) {
 	filter.Search = searchText(values.Get("q"))
 	return filter, known
 }
+
+// showOnline is the filter of users that are online, a key of showFilters.
+const showOnline = "online"
+
+// Uncertain reports whether the list is of the users that are online, and which these are is unknown. It
+// then has those of the last change that is known.
+func (l userList) Uncertain() bool { return l.Show == showOnline && l.App.Online == nil }
 
 // Actions returns what can be done to chosen users of the list: the actions that are shown first.
 func (l userList) Actions() []*bulkAction { return l.actions(true) }
