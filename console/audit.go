@@ -113,6 +113,9 @@ type auditRow struct {
 	AppDeleted bool
 	// TargetPath is the page of the entry's user or webhook endpoint, or "" if its target is neither.
 	TargetPath string
+	// EndpointName is the name of the entry's webhook endpoint. It is "" if the endpoint was deleted, and
+	// for other entries.
+	EndpointName string
 	// CertificatePath is the certificate of the erasure of a user, or "" for other entries.
 	CertificatePath string
 	// GrantApps are the names of the apps that an operator's new role is for, or their keys if their
@@ -154,9 +157,15 @@ func (c *console) showAudit(v *visit) error {
 		return err
 	}
 	shown.Entries = auditRows(list, found.Nodes())
+	if err := c.nameEndpoints(v, list, shown.Entries); err != nil {
+		return err
+	}
 	shown.pager = pagerBothWays(v, request, found.PageInfo())
 	return c.show(v, "audit", shown)
 }
+
+// maxDeletedApps is how many deleted apps, the last, the audit can be filtered by.
+const maxDeletedApps = 100
 
 // auditFilter reads the filter from a query or a form, for the page and for the rule. It returns a
 // problem if there is no such app or action. If a day is invalid, the page's Errors say so.
@@ -179,21 +188,49 @@ func (c *console) auditFilter(v *visit, values url.Values) (auditPage, audit.Fil
 		Zone:     zoneOf(c.zoneName(v)).String(),
 		KeptDays: int(c.AuditRetention / (24 * time.Hour)),
 	}
-	filter := audit.Filter{Actor: shown.Actor, Action: shown.Action, Target: shown.Target, Text: shown.Text}
+	actor, err := c.actorNamed(v, shown.Actor)
+	if err != nil {
+		return auditPage{}, audit.Filter{}, err
+	}
+	filter := audit.Filter{Actor: actor, Action: shown.Action, Target: shown.Target, Text: shown.Text}
 	if !v.operator.AllApps {
 		filter.Within = make([]int64, len(list))
 		for i, app := range list {
 			filter.Within[i] = app.ID
 		}
+	} else {
+		deletions, err := c.Audit.LastAppDeletions(v.r.Context(), maxDeletedApps)
+		if err != nil {
+			return auditPage{}, audit.Filter{}, err
+		}
+		shown.Apps = appendDeleted(list, deletions)
 	}
-	if at := slices.IndexFunc(list, func(a *models.App) bool { return a.Key == shown.App }); at >= 0 {
-		filter.App = list[at]
+	if at := slices.IndexFunc(shown.Apps, func(a *models.App) bool { return a.Key == shown.App }); at >= 0 {
+		filter.App = shown.Apps[at]
 	}
 	if shown.App != "" && filter.App == nil || shown.Action != "" && !slices.Contains(shown.Actions, shown.Action) {
 		return shown, filter, c.notFound(v)
 	}
 	shown.Errors = shown.days(&filter)
 	return shown, filter, nil
+}
+
+// actorNamed returns the name in the audit of an actor whose name was read from a page. An operator comes
+// before the command or the first start with the same name in the reader's language; these are still
+// found by their names in the audit.
+func (c *console) actorNamed(v *visit, shown string) (string, error) {
+	named := v.locale.actorNamed(shown)
+	if named == shown {
+		return shown, nil
+	}
+	list, err := c.Operators.List(v.r.Context())
+	if err != nil {
+		return "", err
+	}
+	if slices.ContainsFunc(list, func(o *models.Operator) bool { return o.Name == shown }) {
+		return shown, nil
+	}
+	return named, nil
 }
 
 // The texts that explain what is wrong with a day.
@@ -277,12 +314,50 @@ func auditRows(list []*models.App, entries []*models.AuditEntry) []auditRow {
 			if strings.HasPrefix(e.Action, "user.") {
 				rows[i].TargetPath = userPath(app, e.Target)
 			}
-			if id, err := strconv.ParseInt(e.Target, 10, 64); err == nil && strings.HasPrefix(e.Action, "webhook.") {
-				rows[i].TargetPath = endpointPath(app, id)
-			}
 		}
 	}
 	return rows
+}
+
+// EndpointID returns the ID of the entry's webhook endpoint, or 0 for other entries.
+func (r auditRow) EndpointID() int64 {
+	if !strings.HasPrefix(r.Action, "webhook.") {
+		return 0
+	}
+	id, _ := strconv.ParseInt(r.Target, 10, 64)
+	return id
+}
+
+// nameEndpoints adds to the entries about webhook endpoints their names and pages, except of endpoints
+// that were deleted, also with their app.
+func (c *console) nameEndpoints(v *visit, list []*models.App, rows []auditRow) error {
+	var ids []int64
+	for _, r := range rows {
+		if id := r.EndpointID(); id != 0 {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	endpoints, err := c.Webhooks.Endpoints(v.r.Context(), ids)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		r := &rows[i]
+		e := slices.IndexFunc(endpoints, func(e *models.WebhookEndpoint) bool { return e.ID == r.EndpointID() })
+		if e < 0 {
+			continue
+		}
+		app := slices.IndexFunc(list, func(app *models.App) bool { return app.ID == endpoints[e].AppID && !app.Deleting() })
+		if app < 0 {
+			continue
+		}
+		endpoint := c.endpointRow(v, list[app], endpoints[e])
+		r.EndpointName, r.TargetPath = endpoint.Named(), endpoint.Path
+	}
+	return nil
 }
 
 // withDeleted returns the list of apps with those that entries are about and that were deleted, as far
@@ -308,12 +383,20 @@ func (c *console) withDeleted(v *visit, list []*models.App, entries []*models.Au
 	if err != nil {
 		return nil, err
 	}
+	return appendDeleted(list, deletions), nil
+}
+
+// appendDeleted returns the list of apps with those of deletions, except those that still exist.
+func appendDeleted(list []*models.App, deletions []*models.AuditEntry) []*models.App {
 	all := slices.Clone(list)
 	for _, e := range deletions {
+		if slices.ContainsFunc(list, func(app *models.App) bool { return app.ID == *e.AppID }) {
+			continue // it is being deleted
+		}
 		name := detailFields(e.Detail, "name", "environment")["name"]
 		all = append(all, &models.App{ID: *e.AppID, Key: e.Target, Name: name, DeletingAt: e.At})
 	}
-	return all, nil
+	return all
 }
 
 // grantKeys returns the keys of the apps that an operator's new role is for, or nil for other entries.

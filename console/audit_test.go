@@ -135,6 +135,24 @@ func TestActivity_HasNoEntriesAboutAnEndpointWithTheNumberOfTheUser(t *testing.T
 	b.get(auditOf(s.dev, endpoint)).want(t, http.StatusOK, "webhook endpoint")
 }
 
+func TestAudit_NamesWebhookEndpoints(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		described := s.addEndpoint(s.dev, "https://app.example/described")
+		s.changeEndpoint(described, map[string]any{"description": "Orders"})
+		plain := s.addEndpoint(s.prod, "https://app.example/plain?key=hidden")
+		gone := s.addEndpoint(s.dev, "https://app.example/gone")
+		_, err := s.deps.Webhooks.Delete(t.Context(), s.dev, gone.ID, setup)
+		s.check(err)
+		number := fmt.Sprintf("Endpoint %d ", gone.ID)
+		s.as("viewer").get(auditPath+"?action=webhook.create").want(t, http.StatusOK,
+			`<a href="`+endpointPath(s.dev, described.ID)+`"><bdi>Orders</bdi></a>`,
+			`<a href="`+endpointPath(s.prod, plain.ID)+`"><bdi>https://app.example/plain?…</bdi></a>`,
+			number+`<span class="badge">deleted</span>`, `!href="`+endpointPath(s.dev, gone.ID)+`"`)
+		s.as("admin").get(auditPath+"?action=webhook.create").want(t, http.StatusOK, "/plain?key=hidden</bdi>")
+	})
+}
+
 // TestAudit_DaysAreThoseOfTheReader: days begin in the time zone that the browser has named.
 func TestAudit_DaysAreThoseOfTheReader(t *testing.T) {
 	s := onSQLite(t)

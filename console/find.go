@@ -63,8 +63,12 @@ func (c *console) findOperators(v *visit) error {
 // JSON.
 func (c *console) findActors(v *visit) error {
 	var all []foundItem
-	for _, actor := range []models.Actor{audit.AppServer, audit.CommandLine, audit.SSO} {
-		all = append(all, foundItem{ID: actor.Name})
+	for _, actor := range []models.Actor{audit.AppServer, audit.CommandLine, audit.FirstStart, audit.SSO} {
+		name, err := v.locale.actor(actor.Name)
+		if err != nil {
+			return err
+		}
+		all = append(all, foundItem{ID: name})
 	}
 	return v.respondFound(all)
 }

@@ -2,8 +2,11 @@ package console
 
 import (
 	"net/http"
+	"net/url"
 	"testing"
 
+	"rollcall/internal/audit"
+	"rollcall/internal/operators"
 	"rollcall/models"
 )
 
@@ -30,6 +33,28 @@ func TestFind_ActorsAndOperatorsByName(t *testing.T) {
 	b = s.as("mo")
 	b.get(findOperatorsPath+"?q=adm").want(t, http.StatusForbidden, "!/console/operators/1")
 	b.get(findActorsPath+"?q=command").want(t, http.StatusOK, `"id":"command line"`)
+}
+
+// TestAudit_CommandLineInTheReadersLanguage finds what a command did by the words on the page.
+func TestAudit_CommandLineInTheReadersLanguage(t *testing.T) {
+	s := onSQLite(t)
+	_, err := s.deps.Operators.(*operators.Service).Create(t.Context(), "carol", models.Grant{Role: models.RoleViewer, AllApps: true}, password, audit.CommandLine)
+	s.check(err)
+	b := s.as("viewer")
+	for language, words := range map[string]string{"en": "command line", "zh-CN": "命令行"} {
+		b.head.Set("Accept-Language", language)
+		b.get(findActorsPath+"?q="+url.QueryEscape(words)).want(t, http.StatusOK, `"id":"`+words+`"`)
+		for _, actor := range []string{words, audit.CommandLine.Name} {
+			b.get(auditPath+"?actor="+url.QueryEscape(actor)).want(t, http.StatusOK, "<bdi>"+words+"</bdi>", "carol")
+		}
+	}
+	// An operator of that name is found by it, and the command by its name in the audit.
+	s.operator("命令行", models.RoleAdmin)
+	named := s.as("命令行")
+	named.post(userPath(s.dev, "ann")+"/ban", url.Values{"length": {"60"}})
+	b.get(auditPath+"?action=user.ban&actor="+url.QueryEscape("命令行")).want(t, http.StatusOK, "<code>ann</code>")
+	b.get(auditPath+"?actor="+url.QueryEscape("命令行")).want(t, http.StatusOK, "!carol")
+	b.get(auditPath+"?actor="+url.QueryEscape(audit.CommandLine.Name)).want(t, http.StatusOK, "carol", "!<code>ann</code>")
 }
 
 func TestFind_FieldsForIDs(t *testing.T) {

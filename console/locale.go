@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/text/language"
+
+	"rollcall/internal/audit"
 )
 
 //go:embed locales/*.json
@@ -77,6 +79,27 @@ func (l *locale) text(key string, args ...any) (string, error) {
 func (l *locale) has(key string) bool {
 	_, ok := l.texts[key]
 	return ok
+}
+
+// actorTexts are the texts for actors whose names are words, and not those of operators.
+var actorTexts = map[string]string{audit.CommandLine.Name: "audit.command_line", audit.FirstStart.Name: "audit.first_start"}
+
+// actor returns the name of an actor of the audit as it is shown.
+func (l *locale) actor(name string) (string, error) {
+	if key, ok := actorTexts[name]; ok {
+		return l.text(key)
+	}
+	return name, nil
+}
+
+// actorNamed returns the name in the audit of an actor whose name was read from a page.
+func (l *locale) actorNamed(shown string) string {
+	for name, key := range actorTexts {
+		if strings.EqualFold(l.texts[key], shown) {
+			return name
+		}
+	}
+	return shown
 }
 
 // count returns the text of key for n things, which is the text of key.one or key.other with {n}

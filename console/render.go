@@ -38,6 +38,7 @@ func parsePages(locales []*locale, files *assets) (*pages, error) {
 	for _, l := range locales {
 		layout := template.New(layoutFile).Option("missingkey=error").Funcs(template.FuncMap{
 			"t":     l.text,
+			"actor": l.actor,
 			"n":     l.count,
 			"empty": l.empty,
 			"fault": func(f fieldFault) (string, error) { return l.text(f.Key, f.Args...) },

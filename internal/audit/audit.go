@@ -137,6 +137,9 @@ var SSO = models.Actor{Name: "SSO"}
 // CommandLine is the actor of what a command does.
 var CommandLine = models.Actor{Name: "command line"}
 
+// FirstStart is the actor of what the first start of a service makes.
+var FirstStart = models.Actor{Name: "first start"}
+
 // Write adds entries in tx, the transaction of the audited change, so that neither is committed
 // without the other. At and Action must be set. Values longer than their column are cut. Detail
 // must never contain a secret or a token.

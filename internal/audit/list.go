@@ -196,6 +196,20 @@ func (l *Log) AppDeletions(ctx context.Context, ids []int64, keys []string) ([]*
 	return entries, nil
 }
 
+// LastAppDeletions returns the entries about the last deletions of apps, the newest first.
+func (l *Log) LastAppDeletions(ctx context.Context, limit int) ([]*models.AuditEntry, error) {
+	var entries []*models.AuditEntry
+	if err := l.lastAppDeletions(ctx, limit).Find(&entries).Error; err != nil {
+		return nil, fmt.Errorf("reading the last deletions of apps: %w", err)
+	}
+	return entries, nil
+}
+
+func (l *Log) lastAppDeletions(ctx context.Context, limit int) *gorm.DB {
+	return l.db.Read(ctx).Model(&models.AuditEntry{}).Table(l.db.Using("audit_entries", "audit_entries_action")).
+		Where("action = ?", ActionAppDelete).Order("at DESC, id DESC").Limit(limit)
+}
+
 func (l *Log) appDeletions(ctx context.Context, ids []int64, keys []string) *gorm.DB {
 	return l.db.Read(ctx).Model(&models.AuditEntry{}).Table(l.db.Using("audit_entries", "audit_entries_action")).
 		Where("action = ? AND (app_id IN ? OR target IN ?)", ActionAppDelete, ids, keys)

@@ -172,10 +172,14 @@ func TestList_Plans(t *testing.T) {
 				}
 			}
 		}
-		deletions := l.appDeletions(t.Context(), []int64{1}, []string{"key"}).Session(&gorm.Session{DryRun: true}).Find(&[]*models.AuditEntry{}).Statement
-		plan := testenv.Explain(t, l.db, testenv.Statement{SQL: deletions.SQL.String(), Vars: deletions.Vars})
-		if len(plan) != 1 || plan[0].Index != "audit_entries_action" || plan[0].Scans {
-			t.Errorf("deletions: %s%s", deletions.SQL.String(), plan)
+		for name, query := range map[string]*gorm.DB{
+			"deletions": l.appDeletions(t.Context(), []int64{1}, []string{"key"}), "last deletions": l.lastAppDeletions(t.Context(), 10),
+		} {
+			statement := query.Session(&gorm.Session{DryRun: true}).Find(&[]*models.AuditEntry{}).Statement
+			plan := testenv.Explain(t, l.db, testenv.Statement{SQL: statement.SQL.String(), Vars: statement.Vars})
+			if len(plan) != 1 || plan[0].Index != "audit_entries_action" || plan[0].Scans || plan[0].Sorts {
+				t.Errorf("%s: %s%s", name, statement.SQL.String(), plan)
+			}
 		}
 	})
 }

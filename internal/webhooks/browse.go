@@ -25,6 +25,13 @@ func (s *Service) Endpoint(ctx context.Context, app *models.App, id int64) (*mod
 	return e, fault.Wrap(err, "reading webhook endpoint")
 }
 
+// Endpoints returns the endpoints with these IDs, of any app, without those that are deleted.
+func (s *Service) Endpoints(ctx context.Context, ids []int64) ([]*models.WebhookEndpoint, error) {
+	var list []*models.WebhookEndpoint
+	err := s.db.Read(ctx).Where("id IN ? AND state <> ?", ids, models.EndpointDeleted).Find(&list).Error
+	return list, fault.Wrap(err, "reading webhook endpoints")
+}
+
 // Browse returns a page of the deliveries to an endpoint, by the time of the last or next attempt,
 // the latest first; in one state, or in all if state is "". A page takes the same time at any depth,
 // but a delivery that is attempted moves. Returns INVALID_ARGUMENT for a cursor of another list.
