@@ -26,7 +26,18 @@ type deliveryRow struct {
 
 // Attempted reports whether an attempt has ended, also before the delivery was replayed.
 func (r deliveryRow) Attempted() bool {
-	return r.Attempts > 0 || r.LastStatus != 0 || r.LastError != nil
+	return r.Attempts > 0 || r.LastStatus != 0 || r.LastError != nil && !r.Own().Disabled
+}
+
+// Own returns why there was no response, if the reason is not one of the receiver or the network.
+func (r deliveryRow) Own() deliveryProblem { return deliveryProblem{webhooks.ProblemOf(&r.Delivery)} }
+
+// deliveryProblem is a reason that pages have a text for.
+type deliveryProblem struct{ webhooks.Problem }
+
+// Seconds formats the time-out.
+func (p deliveryProblem) Seconds() string {
+	return strconv.FormatFloat(p.Timeout.Seconds(), 'f', -1, 64)
 }
 
 // Problem returns the beginning of the last response, or why there was none.

@@ -221,6 +221,8 @@ type endpointPage struct {
 	May rights
 	// PreviousEnds is when the previous secret ends, or nil if it has ended.
 	PreviousEnds *models.Time
+	// PausedUntil is when the endpoint's pause after failures ends, or nil if there is none.
+	PausedUntil *models.Time
 }
 
 // States returns the states to choose from.
@@ -250,6 +252,9 @@ func (c *console) showWebhook(v *visit) error {
 		App: c.appRow(v, app), ListPath: webhooksPath(app), Path: rows[0].Path, Endpoint: rows[0], State: state,
 		pager: pagerBothWays(v, request, found.PageInfo()), May: v.rights(),
 		PreviousEnds: c.previousSecretEnds(e),
+	}
+	if e.State == models.EndpointEnabled && e.ResumeAt > models.TimeOf(c.Clock()) {
+		p.PausedUntil = &e.ResumeAt
 	}
 	if state != "" {
 		p.Path += "?" + url.Values{"state": {string(state)}}.Encode()

@@ -163,6 +163,29 @@ func TestWebhooks(t *testing.T) {
 		}
 		viewer.get(one).want(t, http.StatusOK, "shown to admins only", "webhook-signature", "user.updated", "!v1,", "!Send again", "!sesame")
 
+		// What Rollcall itself says about an attempt is in the reader's language; what others say is not.
+		problem := func(status int, text string) {
+			s.check(s.db.Exec(t.Context(), "UPDATE deliveries SET last_status = ?, last_error = ?", status, text))
+		}
+		viewer.head.Set("Accept-Language", "zh-CN")
+		problem(0, "no response within 15s")
+		viewer.get(one).want(t, http.StatusOK, "15 秒内未收到响应。", "!no response within")
+		problem(500, "no response within 15s") // by the receiver
+		viewer.get(one).want(t, http.StatusOK, "<code>no response within 15s</code>")
+		problem(0, "the endpoint is disabled")
+		viewer.get(one).want(t, http.StatusOK, "事件送达之前端点已停用。", "!the endpoint is disabled")
+		problem(0, "dial tcp: connection refused")
+		viewer.get(one).want(t, http.StatusOK, "<code>dial tcp: connection refused</code>")
+		viewer.head.Del("Accept-Language")
+		// The pause of the endpoint is not the next attempt of a delivery.
+		pause := func(until models.Time) {
+			s.check(s.db.Exec(t.Context(), "UPDATE webhook_endpoints SET resume_at = ?", until))
+		}
+		pause(models.TimeOf(s.clock()).Add(time.Minute))
+		viewer.get(path).want(t, http.StatusOK, "Paused until", "Waiting deliveries are not attempted before that")
+		pause(models.TimeOf(s.clock()))
+		viewer.get(path).want(t, http.StatusOK, "!Paused until")
+
 		// Disable, and what that refuses; enable.
 		admin.get(path+"/disable").want(t, http.StatusOK, "Disable the endpoint?")
 		admin.post(path+"/disable", nil).wantRedirect(t, path)
@@ -172,7 +195,7 @@ func TestWebhooks(t *testing.T) {
 		admin.post(one+"/replay", nil).wantRedirect(t, path)
 		admin.post(path+"/replay", url.Values{"since": {"60"}}).wantRedirect(t, path)
 		admin.get(path+"/replay").want(t, http.StatusOK, "Enable it first.", "!Events of the last")
-		admin.get(path+"/disable").want(t, http.StatusOK, "nothing to do", "!<form class")
+		admin.get(path+"/disable").want(t, http.StatusOK, "The endpoint was already disabled.", "!<form class")
 		admin.post(path+"/disable", nil).wantRedirect(t, path)
 		admin.get(path).want(t, http.StatusOK, "already disabled")
 		admin.post(path+"/enable", nil).wantRedirect(t, path)
@@ -193,7 +216,7 @@ func TestWebhooks(t *testing.T) {
 		admin.post(path+"/delete", nil).want(t, http.StatusNotFound)
 
 		admin.get("/console/audit?app="+s.dev.Key).want(t, http.StatusOK, "Created a webhook endpoint", "Changed a webhook endpoint",
-			"Rotated the secret of a webhook endpoint", "Enabled a webhook endpoint", "Tested a webhook endpoint", "Deleted a webhook endpoint", "Changed: Description<", "State: Disabled<", `href="`+path+`"`, "!whsec_", "!sesame")
+			"Rotated the secret of a webhook endpoint", "Enabled a webhook endpoint", "Tested a webhook endpoint", "Deleted a webhook endpoint", "Changed: Description<", "State: Disabled<", `Endpoint 1 <span class="badge">deleted<`, `!href="`+path+`"`, "!whsec_", "!sesame")
 		if log := s.log.String(); strings.Contains(log, "whsec_") || strings.Contains(log, "sesame") {
 			t.Error("the log has a secret")
 		}
@@ -320,7 +343,7 @@ func TestWebhookDeliveries(t *testing.T) {
 
 	// The list and the overview.
 	viewer.get(webhooksPath(s.dev)).want(t, http.StatusOK, path+`?state=PENDING">20<`, path+`?state=FAILED">2<`)
-	viewer.get(overviewPath(s.dev)).want(t, http.StatusOK, "Webhook dead letters</span> <strong>2</strong>", `href="`+webhooksPath(s.dev)+`"`, "!disabled by failures")
+	viewer.get(overviewPath(s.dev)).want(t, http.StatusOK, "Webhook dead letters</span> <strong>2</strong>", `href="`+webhooksPath(s.dev)+`"`, "!disabled automatically")
 	viewer.get(path).want(t, http.StatusOK, "next attempt", "!2026-11-20 10:05 UTC")
 	s.changeEndpoint(e, map[string]any{"failing_since": models.TimeOf(s.clock()), "resume_at": models.TimeOf(s.clock().Add(5 * time.Minute))})
 	viewer.get(webhooksPath(s.dev)).want(t, http.StatusOK, "All attempts have failed since", "2026-11-20 10:00 UTC")
@@ -331,7 +354,7 @@ func TestWebhookDeliveries(t *testing.T) {
 		s.changeEndpoint(e, map[string]any{"state": models.EndpointDisabled, "state_reason": reason})
 		viewer.get(webhooksPath(s.dev)).want(t, http.StatusOK, says, ">Disabled<")
 		viewer.get(path).want(t, http.StatusOK, says)
-		viewer.get(overviewPath(s.dev)+"/now").want(t, http.StatusOK, "1 endpoint disabled by failures")
+		viewer.get(overviewPath(s.dev)+"/now").want(t, http.StatusOK, "1 endpoint disabled automatically")
 	}
 	s.changeEndpoint(e, map[string]any{"state": models.EndpointEnabled, "state_reason": ""})
 

@@ -136,7 +136,7 @@ func (s *Service) attempt(ctx context.Context, to *target, d *due) *result {
 			err = failed.Err // the URL need not be repeated
 		}
 		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("no response within %s", s.timing.attempt)
+			err = fmt.Errorf("%s%s", noResponse, s.timing.attempt)
 		}
 		r.problem = err.Error()
 	}
@@ -201,6 +201,35 @@ func (s *Service) call(ctx context.Context, to *target, r *result) error {
 	r.problem = printable(string(text))
 	r.retryAfter = retryAfter(response.Header.Get("Retry-After"), time.Now())
 	return nil
+}
+
+// The texts of models.Delivery.LastError that are Rollcall's own. All others are of the receiver, of its
+// address or of the network.
+const (
+	noResponse       = "no response within "
+	endpointDisabled = "the endpoint is disabled"
+)
+
+// A Problem is why a delivery has no response, as far as the reason is Rollcall's own.
+type Problem struct {
+	// Disabled is true if the endpoint was disabled before the delivery was sent or sent again.
+	Disabled bool
+	// Timeout is how long Rollcall waited for the response, or 0.
+	Timeout time.Duration
+}
+
+// ProblemOf returns what d.LastError says, or the zero Problem if the text is not Rollcall's own.
+func ProblemOf(d *models.Delivery) (p Problem) {
+	if d.LastError == nil {
+		return p
+	}
+	if p.Disabled = *d.LastError == endpointDisabled; p.Disabled {
+		return p
+	}
+	if text, found := strings.CutPrefix(*d.LastError, noResponse); found && d.LastStatus == 0 {
+		p.Timeout, _ = time.ParseDuration(text)
+	}
+	return p
 }
 
 // printable returns text without control characters.

@@ -611,7 +611,7 @@ func (s *Service) tidyEndpoint(ctx context.Context, e *models.WebhookEndpoint) (
 		switch {
 		case n > 0 && e.State == models.EndpointDisabled:
 			return tx.Model(&models.Delivery{}).Where("id IN ? AND state = ?", ids, models.DeliveryPending).Updates(map[string]any{
-				"state": models.DeliveryFailed, "expires_at": now.Add(failedKept), "last_error": "the endpoint is disabled",
+				"state": models.DeliveryFailed, "expires_at": now.Add(failedKept), "last_error": endpointDisabled,
 			}).Error
 		case n > 0:
 			return tx.Where("id IN ?", ids).Delete(&models.Delivery{}).Error
