@@ -9,6 +9,7 @@ import (
 
 	"rollcall/internal/audit"
 	"rollcall/internal/batch"
+	"rollcall/internal/fault"
 	"rollcall/internal/jobs"
 	"rollcall/internal/page"
 	"rollcall/internal/presence/status"
@@ -42,6 +43,8 @@ type bulkAction struct {
 	lists []string
 	// audited is the action in the audit.
 	audited string
+	// changes are the states of the users that the action may change, or nil for all states.
+	changes []models.UserState
 	do      func(c *console, ctx context.Context, d bulkWork, ids []string) ([]*batch.Result, error)
 }
 
@@ -52,21 +55,27 @@ type bulkWork struct {
 	by       models.Actor
 }
 
+// registered are the states of users that are not deactivated.
+var registered = []models.UserState{models.UserActive, models.UserBanned}
+
 var (
 	banMany = &bulkAction{
 		Kind: models.JobBan, needs: moderators, main: true, lists: []string{usersList, "banned"}, audited: audit.ActionUserBan,
+		changes: registered,
 		do: func(c *console, ctx context.Context, d bulkWork, ids []string) ([]*batch.Result, error) {
 			return c.Users.Ban(ctx, d.app, ids, d.sentence, d.by)
 		},
 	}
 	unbanMany = &bulkAction{
 		Kind: models.JobUnban, needs: moderators, main: true, lists: []string{usersList, "banned"}, audited: audit.ActionUserUnban,
+		changes: []models.UserState{models.UserBanned},
 		do: func(c *console, ctx context.Context, d bulkWork, ids []string) ([]*batch.Result, error) {
 			return c.Users.Unban(ctx, d.app, ids, d.by)
 		},
 	}
 	signOutMany = &bulkAction{
 		Kind: models.JobSignOut, needs: moderators, main: true, lists: []string{usersList}, audited: audit.ActionUserSignOut,
+		changes: registered,
 		do: func(c *console, ctx context.Context, d bulkWork, ids []string) ([]*batch.Result, error) {
 			results, err := c.Users.SignOut(ctx, d.app, ids, d.by)
 			if err != nil {
@@ -82,12 +91,14 @@ var (
 	}
 	expireMany = &bulkAction{
 		Kind: models.JobExpireTokens, needs: moderators, lists: []string{usersList}, audited: audit.ActionUserExpireTokens,
+		changes: registered,
 		do: func(c *console, ctx context.Context, d bulkWork, ids []string) ([]*batch.Result, error) {
 			return c.Users.ExpireTokens(ctx, d.app, ids, models.TimeOf(c.Clock())+1, d.by)
 		},
 	}
 	deactivateMany = &bulkAction{
 		Kind: models.JobDeactivate, needs: admins, Danger: true, lists: []string{usersList, "banned"}, audited: audit.ActionUserDeactivate,
+		changes: registered,
 		do: func(c *console, ctx context.Context, d bulkWork, ids []string) ([]*batch.Result, error) {
 			return c.Users.Deactivate(ctx, d.app, ids, d.by)
 		},
@@ -101,6 +112,11 @@ var (
 	}
 	bulkActions = []*bulkAction{banMany, unbanMany, signOutMany, deleteMany, disconnectMany, expireMany, deactivateMany}
 )
+
+// fits reports whether the action may change a user in this state.
+func (a *bulkAction) fits(state models.UserState) bool {
+	return a.changes == nil || slices.Contains(a.changes, state)
+}
 
 // disconnectMany closes the connections of these users. Those without one stay out of the audit.
 func (c *console) disconnectMany(ctx context.Context, d bulkWork, ids []string) ([]*batch.Result, error) {
@@ -192,7 +208,7 @@ func askMany(a *bulkAction) func(*console, *visit) error {
 }
 
 // actOnMany returns a handler that starts the job for the chosen users and redirects to its page. If
-// none of them exists any longer, it shows the question again.
+// none of them exists any longer or can be changed, it shows the question again, which says so.
 func actOnMany(a *bulkAction) func(*console, *visit) error {
 	return func(c *console, v *visit) error {
 		p, err := c.bulkPage(v, a, v.r.PostForm)
@@ -207,7 +223,7 @@ func actOnMany(a *bulkAction) func(*console, *visit) error {
 		if p.Counted() && !sameNumber(p.Typed, p.Count) {
 			p.Errors = faultOf("count", "bulk.count.wrong", "count", p.Count)
 		}
-		if p.Count == 0 || len(p.Form.Errors)+len(p.Errors) > 0 {
+		if !p.Fits || len(p.Form.Errors)+len(p.Errors) > 0 {
 			return c.render(v, http.StatusUnprocessableEntity, "bulk", p)
 		}
 		do := func(ctx context.Context, ids []string) ([]*batch.Result, error) { return a.do(c, ctx, work, ids) }
@@ -244,6 +260,9 @@ func (c *console) eachMatching(app *models.App, filter users.Filter, do func(con
 	}
 }
 
+// errTooMany is the problem of more users that are chosen one by one than a page of the list has.
+var errTooMany = problem{http.StatusBadRequest, "bulk.too_many"}
+
 // bulkPage reads the chosen users and leaves out those that no longer exist.
 func (c *console) bulkPage(v *visit, a *bulkAction, values url.Values) (*bulkPage, error) {
 	app := v.app
@@ -257,8 +276,11 @@ func (c *console) bulkPage(v *visit, a *bulkAction, values url.Values) (*bulkPag
 	}
 	filter, known := filterOf(values)
 	ids := values["id"]
-	if len(ids) > maxBulk || !known {
-		return nil, problem{http.StatusBadRequest, "error.invalid"}
+	if !known {
+		return nil, fault.Invalid("show", "oneof", "unknown filter")
+	}
+	if len(ids) > maxBulk {
+		return nil, errTooMany
 	}
 	p.Search, p.Show = filter.Search, values.Get("show")
 	var found []*models.User
@@ -279,8 +301,22 @@ func (c *console) bulkPage(v *visit, a *bulkAction, values url.Values) (*bulkPag
 		found = slices.DeleteFunc(found, func(u *models.User) bool { return u == nil })
 		p.Count = len(found)
 	}
-	p.Users, p.Fits = c.userRows(v, app, found), p.Count > 0
-	return p, nil
+	p.Users = c.userRows(v, app, found)
+	p.Fits = slices.ContainsFunc(p.Users, func(u userRow) bool { return a.fits(u.State) })
+	if !p.Fits && p.More() > 0 {
+		p.Fits, err = c.anyFits(v.r.Context(), app, a, filter)
+	}
+	return p, err
+}
+
+// anyFits reports whether the action may change any of the users that the filter selects.
+func (c *console) anyFits(ctx context.Context, app *models.App, a *bulkAction, filter users.Filter) (bool, error) {
+	if len(filter.States) > 0 {
+		return slices.ContainsFunc(filter.States, a.fits), nil
+	}
+	filter.States = a.changes
+	found, err := c.Users.List(ctx, app, filter, page.Request{First: 1})
+	return err == nil && len(found.Nodes()) > 0, err
 }
 
 func (p *bulkPage) ids() []string {

@@ -76,6 +76,24 @@ func TestBulk(t *testing.T) {
 	})
 }
 
+// TestBulkBar_OnlyForWhatMayBeDone is about deactivated users: an admin can delete them in a development
+// app, and only export them in others.
+func TestBulkBar_OnlyForWhatMayBeDone(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		s.operator("mo", models.RoleModerator)
+		for _, app := range []*models.App{s.dev, s.prod} {
+			s.register(app, "gone", hostile)
+			_, err := s.users.Deactivate(context.Background(), app, []string{"gone"}, models.Actor{Name: "test"})
+			s.check(err)
+		}
+		b := s.as("admin")
+		b.get(deactivatedList.path(s.dev)).want(t, http.StatusOK, `name="id" value="gone"`, "Tick users to act on them.", "!Tick users to export")
+		b.get(deactivatedList.path(s.prod)).want(t, http.StatusOK, `name="id" value="gone"`, "Tick users to export only them.", "!Tick users to act")
+		s.as("mo").get(deactivatedList.path(s.dev)).want(t, http.StatusOK, "gone", "!checkbox", "!Tick users")
+	})
+}
+
 func TestBulkUnban(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		s := newSite(t, db)
@@ -95,7 +113,17 @@ func TestBulkUnban(t *testing.T) {
 		back := `href="` + list + `">Go back`
 		b.get(bulk+"?id=nobody&from="+list).want(t, http.StatusOK, "No user is chosen", back)
 		b.get(bulk+"?id=bob&id=eve&id=nobody").want(t, http.StatusOK, "Lift the bans of 2 users?", `name="id" value="eve"`, "!<script>alert", "!Custom length")
-		b.get(bulk+"?"+strings.Repeat("id=bob&", 101)).want(t, http.StatusBadRequest)
+		b.get(bulk+"?"+strings.Repeat("id=bob&", 101)).want(t, http.StatusBadRequest, "Too many users are chosen one by one.")
+		b.get(bulk+"?all=1&show=x").want(t, http.StatusBadRequest, "The value of “show” in the address is invalid.")
+		// ann is not banned.
+		nothing := "None of the chosen users is banned; there is nothing to do."
+		b.get(bulk+"?id=ann&from="+list).want(t, http.StatusOK, "The chosen user is not banned; there is nothing to do.", back, "!<form class=\"fields\"")
+		b.get(bulk+"?all=1&q=ann").want(t, http.StatusOK, "The chosen user is not banned")
+		b.get(bulk+"?all=1&show=active").want(t, http.StatusOK, "The chosen user is not banned")
+		b.get(bulk+"?all=1").want(t, http.StatusOK, "Lift the bans of 4 users?", "!nothing to do")
+		s.register(s.dev, "ann-2", "Ann")
+		b.get(bulk+"?id=ann&id=ann-2").want(t, http.StatusOK, nothing)
+		b.post(bulk, url.Values{"id": {"ann", "ann-2"}}).want(t, http.StatusUnprocessableEntity, nothing)
 		if state := s.user(s.dev, "bob").State(models.TimeOf(s.clock())); state != models.UserBanned {
 			t.Fatalf("asking made the user %s", state)
 		}
@@ -136,13 +164,21 @@ func TestBulkAll_ActsOnAllThatMatch(t *testing.T) {
 			}
 			return n
 		}
-		b.get(bulk+"/ban?all=1&q=test-&show=active").want(t, http.StatusOK, "Ban 30 users?", "match “test-”", "Only those that are active", "and 10 more")
+		// None of the 20 users that a page shows is banned, and then the oldest is.
+		b.get(bulk+"/unban?all=1&q=test-").want(t, http.StatusOK, "None of the chosen users is banned")
+		_, err := s.users.Ban(context.Background(), s.dev, []string{"test-00"}, users.Sentence{Length: time.Hour}, models.Actor{Name: "test"})
+		s.check(err)
+		b.get(bulk+"/unban?all=1&q=test-").want(t, http.StatusOK, "Lift the bans of 30 users?", "!None of the chosen")
+		b.get(bulk+"/unban?all=1&q=test-&show=active").want(t, http.StatusOK, "None of the chosen users is banned")
+		_, err = s.users.Unban(context.Background(), s.dev, []string{"test-00"}, models.Actor{Name: "test"})
+		s.check(err)
+		b.get(bulk+"/ban?all=1&q=test-&show=active").want(t, http.StatusOK, "Ban 30 users?", "match “test-”", "Only users that are active", "and 10 more")
 		b.finish(b.post(bulk+"/ban", all("length", "180"))).want(t, http.StatusOK, "Users banned: 30.", "30 of 30 users")
 		b.finish(b.post(bulk+"/unban", all("show", "banned"))).want(t, http.StatusOK, "Bans lifted: 30.")
 		b.finish(b.post(bulk+"/expire-tokens", all())).want(t, http.StatusOK, "Users whose tokens have ended: 30.")
 		link := make(cut, 1)
 		s.connect(s.dev, "test-03", link)
-		b.finish(b.post(bulk+"/disconnect", all())).want(t, http.StatusOK, "Users disconnected: 1.", "The others were not connected")
+		b.finish(b.post(bulk+"/disconnect", all())).want(t, http.StatusOK, "Users disconnected: 1.", "Users that are not counted were not connected")
 		<-link
 		s.connect(s.dev, "test-03", link)
 		b.finish(b.post(bulk+"/sign-out", all())).want(t, http.StatusOK, "Users signed out: 30.")
@@ -160,8 +196,8 @@ func TestBulkAll_ActsOnAllThatMatch(t *testing.T) {
 		b.get(bulk+"/ban?all=1&show=nonsense").want(t, http.StatusBadRequest)
 		b.post(bulk+"/deactivate", all("count", "0")).want(t, http.StatusUnprocessableEntity, "No user is chosen")
 		b.get(bulkPath(s.prod)+"/delete?all=1").want(t, http.StatusForbidden)
-		if n := len(s.audited(s.dev)); n != 6*30+1 {
-			t.Errorf("%d audit entries, want %d", n, 6*30+1)
+		if n := len(s.audited(s.dev)); n != 6*30+3 {
+			t.Errorf("%d audit entries, want %d", n, 6*30+3)
 		}
 	})
 }
@@ -186,7 +222,7 @@ func TestClear(t *testing.T) {
 		b.post(clearPath(s.prod), url.Values{"count": {"1"}}).want(t, http.StatusForbidden, "Users of a production app cannot be deleted")
 		b.finish(b.post(path, url.Values{"count": {" 31 "}})).want(t, http.StatusOK, "Users deleted: 31.", "31 of 31 users", "!Delete the rest")
 		b.get(usersPath(s.dev)).want(t, http.StatusOK, "No users yet", "0 of 100")
-		b.get(path).want(t, http.StatusOK, "No users yet", "!Type")
+		b.get(path).want(t, http.StatusOK, "The app has no users.", "!Type")
 		if !s.there(s.prod, "ann") {
 			t.Error("a user of another app is gone")
 		}

@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"mime"
@@ -151,7 +152,7 @@ func exportUsers(format string) func(*console, *visit) error {
 		var err error
 		switch {
 		case len(ids) > maxBulk:
-			return problem{http.StatusBadRequest, "error.invalid"}
+			return errTooMany
 		case len(ids) > 0 && !v.r.PostForm.Has("all"):
 			err = c.Users.ExportByIDs(v.r.Context(), app, ids, c.actor(v), write)
 		default:
@@ -184,8 +185,8 @@ func exportAudit(format string) func(*console, *visit) error {
 		if err != nil {
 			return err
 		}
-		if len(shown.Errors) > 0 {
-			return problem{http.StatusBadRequest, "error.invalid"}
+		if wrong := cmp.Or(shown.Errors.Of("from").Key, shown.Errors.Of("until").Key); wrong != "" {
+			return problem{http.StatusBadRequest, wrong}
 		}
 		e := &export{name: c.exportName("audit", ""), format: format, columns: auditColumns}
 		err = c.Audit.Export(v.r.Context(), filter, c.actor(v), func(entries []*models.AuditEntry) error {

@@ -159,7 +159,8 @@ func TestLateForm_SaysWhatHasBecomeOfTheChange(t *testing.T) {
 	send := func(id string) {
 		begun := time.Now()
 		status := map[bool]int{true: http.StatusServiceUnavailable, false: http.StatusGatewayTimeout}[id == "nothing"]
-		b.post(userPath(s.dev, id)+"/ban", url.Values{"length": {"60"}}).want(t, status, says[id], "<bdi>admin</bdi>")
+		path := userPath(s.dev, id) + "/ban"
+		b.post(path, url.Values{"length": {"60"}}).want(t, status, says[id], "<bdi>admin</bdi>", `href="`+path+`">Back to the form`)
 		if took := time.Since(begun); took > responseTime {
 			t.Errorf("%s took %v", id, took)
 		}

@@ -57,8 +57,14 @@ const statusClientGone = 499
 type errorPage struct {
 	Status int
 	Text   string
+	// Part is the name of the value in the address that is invalid, or "" if that is not known.
+	Part string
 	// RequestID is "" if nothing was logged about the error.
 	RequestID string
+	// Again is the page to return to or to try again if a later attempt may have another result, or "".
+	// Form is true if it is the page of the form that failed.
+	Again string
+	Form  bool
 }
 
 // fail responds with a page that describes the error.
@@ -69,7 +75,7 @@ func (c *console) fail(v *visit, err error) {
 		return
 	}
 	p, expected := problemOf(err)
-	content := errorPage{Status: p.status, Text: p.text}
+	content := errorPage{Status: p.status, Text: p.text, Part: invalidPart(v, err)}
 	if !expected && p.status == http.StatusServiceUnavailable && v.limit != nil && isForm(v.r) {
 		p = v.limit.problem()
 		content = errorPage{Status: p.status, Text: p.text}
@@ -84,11 +90,27 @@ func (c *console) fail(v *visit, err error) {
 			c.Logger.ErrorContext(ctx, "console error", args...)
 		}
 	}
+	if here := v.here(); p.status >= http.StatusTooManyRequests && here != Root {
+		content.Again, content.Form = here, isForm(v.r)
+	}
 	if err := c.render(v, p.status, "error", content); err != nil {
 		c.Logger.ErrorContext(v.r.Context(), "console error page",
 			"requestId", requestID(v.r), "route", v.r.Pattern, "error", err)
 		failPlain(v.w, v.r)
 	}
+}
+
+// invalidPart returns the name of the value in the request's address that a rule refused, or "" if the
+// error is another one.
+func invalidPart(v *visit, err error) string {
+	refusal, ok := fault.As(err)
+	if !ok || refusal.Code != fault.InvalidArgument {
+		return ""
+	}
+	if field := refusal.Field(); field != nil && v.r.URL.Query().Has(*field) {
+		return *field
+	}
+	return ""
 }
 
 // failPlain responds in plain text if the error page itself cannot be rendered.

@@ -36,7 +36,7 @@ func TestErrors_DetailsOnlyInLog(t *testing.T) {
 			s.deps.Apps = broken
 			s.serve()
 			got := s.as("admin").get("/console/")
-			got.want(t, http.StatusInternalServerError, "Something went wrong", "!secret SQL")
+			got.want(t, http.StatusInternalServerError, "Something went wrong", "!secret SQL", "!Try again</a>")
 			id := got.Header.Get("X-Request-Id")
 			if id == "" || !strings.Contains(got.body, id) {
 				t.Errorf("the page does not say %q\n%s", id, got.body)
@@ -170,4 +170,24 @@ func (b brokenApps) CheckDeletion(context.Context, *models.App) error { return b
 
 func (b brokenApps) Delete(context.Context, string, string, models.Actor) (*models.App, error) {
 	return nil, b()
+}
+
+// TestProblem_NamesTheWrongPart checks that the page of a wrong address names the part that is wrong.
+func TestProblem_NamesTheWrongPart(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("admin")
+	for path, part := range map[string]string{
+		usersPath(s.dev) + "?after=x":                          "The value of “after” in the address is invalid.",
+		jobsPath(s.dev) + "?before=x":                          "The value of “before” in the address is invalid.",
+		statisticsPath(s.dev) + ".csv?range=custom&from=never": "Enter both dates as year-month-day",
+	} {
+		b.get(path).want(t, http.StatusBadRequest, part, "!contains an invalid value")
+	}
+}
+
+// TestProblem_TitleNamesWhatWasRefused checks that refusals with a title of their own show it.
+func TestProblem_TitleNamesWhatWasRefused(t *testing.T) {
+	s := onSQLite(t)
+	s.as("admin").get(userPath(s.prod, "ann")+"/delete").want(t, http.StatusForbidden, "<h1>Users cannot be deleted</h1>", "<title>Users cannot be deleted")
+	s.as("viewer").get(userPath(s.dev, "ann")+"/ban").want(t, http.StatusForbidden, "<h1>Your role does not allow this</h1>")
 }

@@ -55,6 +55,8 @@ type statistic struct {
 	// Empty is true if there is nothing to show yet; Compared is true if there are data of the range
 	// before.
 	Empty, Compared bool
+	// Begins is the first day with data if the range ends before it, or "".
+	Begins string
 	// Rows are the points, the newest first.
 	Rows    []statisticRow
 	Unit    figures.Unit
@@ -282,6 +284,11 @@ func (c *console) statisticCards(v *visit, g statisticsRange) ([]*statistic, err
 			statisticKind: kind, Name: kind.name, Unit: g.Unit, Zone: g.Zone.String(),
 			Empty: since[kind.since] > g.End, Compared: since[kind.since] <= g.Before.Starts[0],
 		}
+		// Of registrations and bans, the text says that the app did not exist.
+		counted := kind.since != figures.Registrations && kind.since != figures.Bans
+		if begins := since[kind.since]; card.Empty && counted && begins <= models.TimeOf(c.Clock()) {
+			card.Begins = begins.Time().Format(time.DateOnly)
+		}
 		card.fill(points, before, models.TimeOf(c.Clock()))
 		if kind.name == "refused" {
 			card.Reasons = reasonsOf(points, before)
@@ -373,8 +380,8 @@ func (s *statistic) Label(at models.Time) string {
 // of all. It is for viewers, because it contains numbers alone.
 func (c *console) exportStatistics(v *visit) error {
 	g := c.rangeOf(v.r.URL.Query())
-	if len(g.Errors) > 0 {
-		return problem{http.StatusBadRequest, "error.invalid"}
+	if wrong := g.Errors.Of("dates").Key; wrong != "" {
+		return problem{http.StatusBadRequest, wrong}
 	}
 	cards, err := c.statisticCards(v, g)
 	if err != nil {

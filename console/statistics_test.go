@@ -74,6 +74,8 @@ func TestStatistics_ComparesEachFigureWithTheRangeBefore(t *testing.T) {
 	// Active users are counted by the hour, so an hour has none.
 	b.get(statisticsPath(s.dev)+"?range=hour").want(t, http.StatusOK, "08:00 UTC", `<strong>2</strong> in total`, "!Daily active")
 	// Nothing has happened in the other app but a registration.
+	b.get(statisticsPath(s.dev)+"?range=custom&from=2025-01-01&to=2025-01-05").want(t, http.StatusOK,
+		"There is no data for this range. The data begins on 2026-09-22.", "!No user has been online yet")
 	b.get(statisticsPath(s.prod)).want(t, http.StatusOK, "No user has been online yet", "No message has been asked for yet",
 		`id="bans-summary"><strong>0</strong> in total <span class="muted">no data for the range before`)
 }

@@ -67,6 +67,12 @@ func (l userList) Actions() []*bulkAction { return l.actions(true) }
 // OtherActions returns the actions in the menu.
 func (l userList) OtherActions() []*bulkAction { return l.actions(false) }
 
+// Picks reports whether the visitor can choose users of the list, to act on them or to export them.
+func (l userList) Picks() bool { return l.Acts() || l.May.Administer() }
+
+// Acts reports whether the visitor can act on chosen users of the list.
+func (l userList) Acts() bool { return len(l.Actions())+len(l.OtherActions()) > 0 }
+
 func (l userList) actions(main bool) []*bulkAction {
 	return slices.DeleteFunc(slices.Clone(bulkActions), func(a *bulkAction) bool {
 		return a.main != main || !l.May.may(a.needs) || !slices.Contains(a.lists, l.Name) || a.development && !l.App.Development()

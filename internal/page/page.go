@@ -129,16 +129,16 @@ func (o Order) Limit(query *gorm.DB, r Request) (*gorm.DB, error) {
 // Position returns the position of the requested page's cursor, or nil for the first page. Returns
 // INVALID_ARGUMENT for a cursor of another list.
 func (o Order) Position(r Request) (*Key, error) {
-	cursor := r.After
+	argument, cursor := "after", r.After
 	if r.Before != nil {
-		cursor = r.Before
+		argument, cursor = "before", r.Before
 	}
 	if cursor == nil {
 		return nil, nil
 	}
 	key, err := o.cursors().decode(*cursor)
 	if errors.Is(err, ErrCursor) {
-		return nil, fault.Invalid("after", "cursor", "after: %s", err)
+		return nil, fault.Invalid(argument, "cursor", "%s: %s", argument, err)
 	}
 	return &key, nil
 }
