@@ -37,6 +37,9 @@ func (passwordForm) MinPassword() int { return operators.MinPasswordLength }
 // Others returns the number of the operator's sessions other than the current one.
 func (p accountPage) Others() int { return others(p.Sessions) }
 
+// Own reports that the account is the visitor's.
+func (accountPage) Own() bool { return true }
+
 // MayEnd reports whether the visitor may end the sessions. They are the visitor's own, so it may.
 func (accountPage) MayEnd() bool { return true }
 

@@ -83,6 +83,8 @@ func (p newKeyPage) lifetime() time.Duration {
 // apiKeyPage is the data of api_key.html: a key that was just made; see reveal.
 type apiKeyPage struct {
 	Name, Key string
+	Role      models.Role
+	Scope     scope
 	Ends      models.Time
 	// URL is where the key is used.
 	URL, NextPath string
@@ -126,8 +128,12 @@ func (c *console) createKey(v *visit) error {
 	if err != nil {
 		return err
 	}
+	list, err := c.appsOf(v)
+	if err != nil {
+		return err
+	}
 	return c.reveal(v, "api_key", apiKeyPage{
-		Name: key.Name, Key: text, Ends: key.ExpiresAt, URL: c.origin(v.r) + c.APIPath, NextPath: accountPath,
+		Name: key.Name, Key: text, Role: grant.Role, Scope: scopeOf(list, grant), Ends: key.ExpiresAt, URL: c.origin(v.r) + c.APIPath, NextPath: accountPath,
 	})
 }
 

@@ -49,7 +49,8 @@ func TestAPIKeys_AreMadeShownOnceAndRevoked(t *testing.T) {
 		made := b.post(newKeyPath, form)
 		target := made.Header.Get("Location")
 		shown := b.get(target)
-		shown.want(t, http.StatusOK, "shown here for 5 minutes", `!aria-current="page"`, "&lt;script&gt;", "!<script>alert", "curl "+s.url+"/console/api ")
+		shown.want(t, http.StatusOK, "shown here for 5 minutes", `!aria-current="page"`, "&lt;script&gt;", "!<script>alert", "curl "+s.url+"/console/api ",
+			`<dd><span class="badge">admin</span> <bdi>`+s.dev.Name+`</bdi></dd>`)
 		key := shown.shownKey(t)
 		use, err := s.deps.Operators.(*operators.Service).ByKey(context.Background(), key, "203.0.113.9")
 		s.check(err)
@@ -74,11 +75,14 @@ func TestAPIKeys_AreMadeShownOnceAndRevoked(t *testing.T) {
 		ask.want(t, http.StatusOK, "Revoke this API key of mia?", key[:12])
 		values := url.Values{keyField: {ask.form().Get(keyField)}}
 		// Not by another operator on its own account.
-		s.as("viewer").post(revokeKeyPath, values).wantRedirect(t, accountPath)
+		viewer := s.as("viewer")
+		viewer.post(revokeKeyPath, values).wantRedirect(t, accountPath)
+		viewer.get(accountPath).want(t, http.StatusOK, "This API key had already been revoked.")
 		_, err = s.deps.Operators.(*operators.Service).ByKey(context.Background(), key, "203.0.113.9")
 		s.check(err)
 		path, _, _ := strings.Cut(revoke, "?")
 		owner.post(path, values).wantRedirect(t, "/console/operators/"+s.operatorID("mia"))
+		owner.get("/console/operators/"+s.operatorID("mia")).want(t, http.StatusOK, "The API key was revoked.")
 		if _, err := s.deps.Operators.(*operators.Service).ByKey(context.Background(), key, "203.0.113.9"); err == nil {
 			t.Error("the revoked key works")
 		}

@@ -19,28 +19,28 @@ func TestDisableApp(t *testing.T) {
 	viewer.get(settings).want(t, http.StatusOK, "!"+disable)
 	s.as("mo").get(disable).want(t, http.StatusForbidden)
 	admin.get(enable).want(t, http.StatusOK, "is not disabled", "!<form class=\"fields\"")
-	admin.get(disable).want(t, http.StatusOK, "Disable this app?", "Type the name of the app, demo, to confirm")
+	admin.get(disable).want(t, http.StatusOK, "Disable this app?", "Type the name of the app, “demo”, to confirm")
 	admin.post(disable, url.Values{"name": {"live"}}).want(t, http.StatusUnprocessableEntity, "This is not the name of the app", `value="live"`)
 	admin.get(settings).want(t, http.StatusOK, "!This app is disabled")
 
 	admin.post(disable, url.Values{"name": {" demo "}}).wantRedirect(t, settings)
-	admin.get(settings).want(t, http.StatusOK, "demo is disabled.", "This app is disabled:", enable, "!"+disable)
+	admin.get(settings).want(t, http.StatusOK, "“demo” is disabled.", "This app is disabled:", enable, "!"+disable)
 	admin.get(enable).want(t, http.StatusOK, "Enable this app?")
 	viewer.get(usersPath(s.dev)).want(t, http.StatusOK, "This app is disabled:")
 	viewer.get(usersPath(s.prod)).want(t, http.StatusOK, "!This app is disabled:")
 	viewer.get(Root).want(t, http.StatusOK, `class="badge DISABLED"`)
 	// A colleague has opened the page before.
 	admin.post(disable, url.Values{"name": {"demo"}}).wantRedirect(t, settings)
-	admin.get(settings).want(t, http.StatusOK, "demo is already disabled")
+	admin.get(settings).want(t, http.StatusOK, "“demo” is already disabled")
 
 	admin.post(explorerPath, url.Values{"app": {s.dev.Key}}).want(t, http.StatusConflict, "The app is disabled")
 	admin.post(explorerPath, url.Values{"app": {s.dev.Key}, "user": {"ann"}}).want(t, http.StatusConflict, "The app is disabled")
 	admin.post(clearPath(s.dev), url.Values{"count": {"1"}}).want(t, http.StatusConflict, "no job can be started")
 
 	admin.post(enable, nil).wantRedirect(t, settings)
-	admin.get(settings).want(t, http.StatusOK, "demo is enabled.", "!This app is disabled:")
+	admin.get(settings).want(t, http.StatusOK, "“demo” is enabled.", "!This app is disabled:")
 	admin.post(enable, nil).wantRedirect(t, settings)
-	admin.get(settings).want(t, http.StatusOK, "demo is not disabled")
+	admin.get(settings).want(t, http.StatusOK, "“demo” is not disabled")
 	admin.get(auditPath+"?app="+s.dev.Key).want(t, http.StatusOK, "Disabled the app", "Enabled the app")
 }
 
@@ -75,7 +75,7 @@ func TestDeleteApp(t *testing.T) {
 		t.Error("a stale form has deleted users")
 	}
 	dora.post(path, stale.form()).wantRedirect(t, Root)
-	dora.get(Root).want(t, http.StatusOK, "demo is being deleted", "Being deleted", "!"+overviewPath(s.dev)+`"`)
+	dora.get(Root).want(t, http.StatusOK, "“demo” is being deleted", "Being deleted", "!"+overviewPath(s.dev)+`"`)
 	for _, path := range []string{overviewPath(s.dev), settingsPath(s.dev), path} {
 		dora.get(path).want(t, http.StatusGone, "This app is being deleted.")
 	}
@@ -89,6 +89,9 @@ func TestDeleteApp(t *testing.T) {
 	gone := "<bdi>" + s.dev.Key + `</bdi> <span class="muted"><bdi>demo</bdi></span> <span class="badge">deleted</span>`
 	admin.get(auditPath+"?action=app.disable").want(t, http.StatusOK, gone, "<bdi>live</bdi></span></span>")
 	admin.get(auditPath+"?action=app.delete").want(t, http.StatusOK, "Deleted the app", gone)
+	of := auditPath + "?app=" + s.dev.Key
+	admin.get(of).want(t, http.StatusOK, "Deleted the app", gone, `<option value="`+s.dev.Key+`" selected>demo · deleted</option>`, "!<bdi>live</bdi></span></span>")
+	dora.get(of).want(t, http.StatusNotFound, "!demo")
 	for _, row := range admin.post(auditPath+".csv", url.Values{"action": {"app.delete"}}).table(t)[1:] {
 		if row[1] != s.dev.Key {
 			t.Errorf("the export has no key: %q", row)

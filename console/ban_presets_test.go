@@ -48,6 +48,16 @@ func TestBanPresets_AreSetByAdminsAndUsedInForms(t *testing.T) {
 	if u := s.user(s.dev, "ann"); u.BanEnd() != nil || *u.BanReason != "worse" {
 		t.Errorf("banned to %s for %q", u.BannedUntil, *u.BanReason)
 	}
+	// The reason of the ban in force is not that of another preset, unless the operator changes it.
+	for _, step := range []struct{ reason, want string }{{"worse", "Advertising"}, {"both", "both"}, {"both", "Advertising"}, {"", "Advertising"}} {
+		change := b.get(path + "/ban").form()
+		change.Set("length", "preset 3h Advertising")
+		change.Set("reason", step.reason)
+		b.post(path+"/ban", change).wantRedirect(t, path)
+		if u := s.user(s.dev, "ann"); *u.BanReason != step.want {
+			t.Errorf("the reason %q becomes %q, want %q", step.reason, *u.BanReason, step.want)
+		}
+	}
 	ban("preset 5h Gone", "", "").want(t, http.StatusUnprocessableEntity, "Choose how long")
 	ban("preset 3h Advertising", "5", "").want(t, http.StatusUnprocessableEntity, "Another length is chosen above", `value="preset 3h Advertising" checked`)
 

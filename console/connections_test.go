@@ -86,7 +86,7 @@ func TestConnections(t *testing.T) {
 		s.check(s.node.Sync(t.Context(), nil))
 		admin.get(path).want(t, http.StatusOK, "No App Server is connected")
 		admin.get("/console/audit?app="+s.dev.Key).want(t, http.StatusOK, "Closed a connection of an App Server",
-			"Transport: WebSocket<", "Address: <bdi>192.0.2.1</bdi>", "Server: <bdi>node/1</bdi>", "Closed all connections of App Servers")
+			"Transport: WebSocket<", "Address: <bdi>192.0.2.1</bdi>", "Node: <bdi>node/1</bdi>", "Closed all connections of App Servers")
 	})
 }
 

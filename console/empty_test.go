@@ -70,6 +70,10 @@ func TestEmptyLists_SayWhatToDo(t *testing.T) {
 		{path: ann + "/activity", key: "bans.empty"},
 		{path: ann + "/activity", key: "user.audit.empty"},
 		{path: ann + "/bans", key: "bans.empty", link: ann + "/activity", label: "list.back", open: true},
+		{path: gone, key: "notes.none"},
+		{path: gone + "/notes", key: "notes.none"},
+		{path: gone + "/relationships", key: "relations.erased"},
+		{path: gone + "/friends", key: "relations.erased", link: gone + "/relationships", label: "list.back", open: true},
 		{path: gone + "/activity", key: "bans.erased"},
 		{path: gone + "/bans", key: "bans.erased", link: gone + "/activity", label: "list.back", open: true},
 		{path: auditPath + "?target=zoe", key: "audit.not_found", link: auditPath, label: "audit.all", open: true},
@@ -138,6 +142,15 @@ func TestEmptyLists_SayWhatToDo(t *testing.T) {
 			if owner {
 				wants(emptyList{path: explorerPath, key: "apps.empty", link: newAppPath, label: "app.new"}, b, owner)
 			}
+			none, err := l.text("scope.no_apps")
+			s.check(err)
+			link := `<a href="` + newAppPath + `">`
+			if owner {
+				b.get(operatorsPath).want(t, http.StatusOK, none, link)
+			} else {
+				link = "!" + link
+			}
+			b.get(newKeyPath).want(t, http.StatusOK, none, link)
 			s.deps.Apps, s.url = all, before
 		}
 	}

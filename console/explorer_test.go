@@ -40,9 +40,9 @@ func TestExplorerToken(t *testing.T) {
 		s.as("viewer").get(explorerPath).want(t, http.StatusOK, "!Fill in a token", "!<form class", "Headers pane")
 
 		ofApp := b.reveal(explorerPath, url.Values{"app": {s.dev.Key}, "user": {""}})
-		ofApp.want(t, http.StatusOK, "An app token of demo was filled in", `value="`+s.dev.Key+`" selected`, `role="status"`)
+		ofApp.want(t, http.StatusOK, "An app token of “demo” was filled in", `value="`+s.dev.Key+`" selected`, `role="status"`)
 		ofUser := b.reveal(explorerPath, url.Values{"app": {s.dev.Key}, "user": {" ann "}})
-		ofUser.want(t, http.StatusOK, "A token of the user Ann (ann) of demo was filled in", `value="ann"`, "2026-11-20 09:00 UTC")
+		ofUser.want(t, http.StatusOK, "A token of the user Ann (ann) of “demo” was filled in", `value="ann"`, "2026-11-20 09:00 UTC")
 		appToken, userToken := filledToken(ofApp), filledToken(ofUser)
 		if app, user, err := s.users.Verify(ctx, appToken); err != nil || app.ID != s.dev.ID || user != nil {
 			t.Errorf("the app's token: %v, %v, %v", app, user, err)

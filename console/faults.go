@@ -47,15 +47,24 @@ func (f faults) Of(field string) fieldFault { return fieldFault{field, f[field]}
 // with the IDs hints and the text of a fault, and whether it is wrong. The first wrong control of a
 // page gets the focus.
 func (f faults) Attrs(field string, hints ...string) template.HTMLAttr {
-	attrs := f.Described(field, hints...)
+	attrs := f.described(field, hints...)
 	if f[field].Key != "" {
 		attrs += ` aria-invalid="true" autofocus`
 	}
 	return attrs
 }
 
-// Described is Attrs for a group of controls, which cannot be wrong or have the focus itself.
-func (f faults) Described(field string, hints ...string) template.HTMLAttr {
+// Group is Attrs for a group of controls. A group cannot have aria-invalid, and none of its controls is
+// the wrong one, so the group gets the focus.
+func (f faults) Group(field string, hints ...string) template.HTMLAttr {
+	attrs := f.described(field, hints...)
+	if f[field].Key != "" {
+		attrs += ` tabindex="-1" autofocus`
+	}
+	return attrs
+}
+
+func (f faults) described(field string, hints ...string) template.HTMLAttr {
 	if f[field].Key != "" {
 		hints = append(hints, f.Of(field).ID())
 	}

@@ -22,6 +22,8 @@ type grantForm struct {
 	Errors      faults
 	// Most is what the visitor itself may do, which is the most that it may choose.
 	Most models.Grant
+	// NewAppPath is the page that creates an app, or "" if the visitor may not create one.
+	NewAppPath string
 }
 
 // appChoice is an app to choose.
@@ -44,6 +46,9 @@ func (c *console) grantForm(v *visit, grant models.Grant) (grantForm, error) {
 	f := grantForm{Role: string(grant.Role), Scope: allApps, Most: v.operator.Grant}
 	if !grant.AllApps {
 		f.Scope = namedApps
+	}
+	if v.rights().may(adminsOfAll) {
+		f.NewAppPath = newAppPath
 	}
 	for _, app := range list {
 		f.Apps = append(f.Apps, appChoice{app, slices.Contains(grant.AppIDs, app.ID)})

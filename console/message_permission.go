@@ -64,11 +64,11 @@ func (p permissionPage) Remedies() []permissionRemedy {
 	for _, change := range p.Decision.Needs {
 		switch change {
 		case relations.LiftBan:
-			out = append(out, permissionRemedy{needs: unbanUser.needs, Text: "action.unban.open", Path: userPath(app, p.From) + "/" + unbanUser.Path()})
+			out = append(out, permissionRemedy{needs: unbanUser.needs, Text: "permission.unban", Path: userPath(app, p.From) + "/" + unbanUser.Path()})
 		case relations.ReactivateSender:
-			out = append(out, permissionRemedy{needs: reactivateUser.needs, Text: "permission.reactivate", Path: userPath(app, p.From) + "/" + reactivateUser.Path()})
+			out = append(out, permissionRemedy{needs: reactivateUser.needs, Text: "permission.reactivate.sender", Path: userPath(app, p.From) + "/" + reactivateUser.Path()})
 		case relations.ReactivateRecipient:
-			out = append(out, permissionRemedy{needs: reactivateUser.needs, Text: "permission.reactivate", Path: userPath(app, p.To) + "/" + reactivateUser.Path()})
+			out = append(out, permissionRemedy{needs: reactivateUser.needs, Text: "permission.reactivate.recipient", Path: userPath(app, p.To) + "/" + reactivateUser.Path()})
 		case relations.AllowSender, relations.AllowSenderOrUnblock:
 			out = append(out, permissionRemedy{needs: moderators, Text: "permission.allow", Path: p.Path + "/allow", Form: true})
 		case relations.Unblock:

@@ -195,5 +195,5 @@ func TestReveal_IsForTheSessionThatMadeTheSecret(t *testing.T) {
 		}
 	}
 	s.pass(shownFor)
-	b.get(target).want(t, http.StatusGone, "No longer shown", "!"+secret)
+	b.get(target).want(t, http.StatusGone, "No longer available", "!"+secret)
 }

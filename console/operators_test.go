@@ -41,7 +41,7 @@ func TestOperators(t *testing.T) {
 		page.want(t, http.StatusOK, "end-session?session=", "!<script>alert")
 		session := linkedSession.FindStringSubmatch(page.body)[1]
 		b.get(path+"/end-session?session="+session).want(t, http.StatusOK, "End this session of", `name="session" value="`+session+`"`, "!<script>alert")
-		b.get(path+"/end-session?session=0").want(t, http.StatusOK, "there is nothing to do", "!<form class")
+		b.get(path+"/end-session?session=0").want(t, http.StatusOK, "The session had already ended.", "!<form class")
 		b.post(path+"/end-session", url.Values{"session": {"x"}}).want(t, http.StatusBadRequest)
 		other := operatorsPath + "/" + s.operatorID("viewer")
 		b.post(other+"/end-session", url.Values{"session": {session}}).wantRedirect(t, other)
@@ -87,14 +87,14 @@ func TestOwnAccount(t *testing.T) {
 		}
 		page := b.get(accountPath)
 		session := linkedSession.FindStringSubmatch(page.body)[1]
-		admin.get(accountPath+"/end-session?session="+session).want(t, http.StatusOK, "there is nothing to do") // it is not the admin's
+		admin.get(accountPath+"/end-session?session="+session).want(t, http.StatusOK, "The session had already ended.") // it is not the admin's
 		admin.post(accountPath+"/end-session", url.Values{"session": {session}}).wantRedirect(t, accountPath)
 		admin.get(accountPath).want(t, http.StatusOK, "The session had already ended.") // it is not the admin's
 		b.get(accountPath).want(t, http.StatusOK, "end-session?session="+session+`"`, "End all other sessions")
 		b.get(accountPath+"/end-session?session="+session).want(t, http.StatusOK, "End this session?", `name="session" value="`+session+`"`)
 		b.post(accountPath+"/end-session", url.Values{"session": {session}}).wantRedirect(t, accountPath)
 		b.get(accountPath).want(t, http.StatusOK, "The session has ended.", "!session="+session+`"`, "!End all other sessions")
-		b.get(accountPath+"/end-sessions").want(t, http.StatusOK, "there is nothing to do")
+		b.get(accountPath+"/end-sessions").want(t, http.StatusOK, "You have no other session.")
 		third := s.browser()
 		third.login("viewer", "another password")
 		b.get(accountPath+"/end-sessions").want(t, http.StatusOK, "End all your other sessions?")
@@ -151,7 +151,7 @@ func TestOperatorActions(t *testing.T) {
 		// A new role applies from the next request on.
 		clear, other := clearPath(s.dev), clearPath(s.prod)
 		viewer.get(clear).want(t, http.StatusForbidden)
-		b.get(path).want(t, http.StatusOK, "Role and apps", ">viewer</span> <span>All apps")
+		b.get(path).want(t, http.StatusOK, "Role and apps", ">viewer</span> <span><span class=\"whole\">All apps")
 		asked := b.get(path + "/role")
 		asked.want(t, http.StatusOK, "Change what viewer may do?", `action="`+path+`/role"`)
 		if form := asked.form(); form.Get("role") != "viewer" || form.Get("scope") != "all" || form.Has("app") {
@@ -214,7 +214,7 @@ func TestOperatorActions(t *testing.T) {
 		}
 		b.login("nobody", "x")
 		b.login("admin", "x")
-		b.get(auditPath+"?action=operator.login_failed").want(t, http.StatusOK, "unknown name<", "wrong password<", "!reason=")
+		b.get(auditPath+"?action=operator.login_failed").want(t, http.StatusOK, "unknown name<", "wrong password<", "!reason=", `<td class="none" data-label="Target"><span><span class="muted">none</span></span></td>`)
 	})
 }
 

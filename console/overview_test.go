@@ -46,7 +46,7 @@ func TestOverview(t *testing.T) {
 			"This node", "Running", fmt.Sprintf("Version %d, up to date", schema.Latest), "2026-11-20 08:00 UTC", "Rollcall <bdi>1.2.3</bdi>, <bdi>go",
 		}
 		series := []string{
-			">4 in total, with users deactivated since<", ">1 at most<", `<time datetime="2026-11-20T00:00:00.000Z">2026-11-20</time></th><td>4</td><td>1</td>`,
+			">4 in total, including users deactivated since<", ">1 at most<", `<time datetime="2026-11-20T00:00:00.000Z">2026-11-20</time></th><td>4</td><td>1</td>`,
 			`<time datetime="2026-11-20T08:00:00.000Z">08:00 UTC</time></th><td>4</td><td>1</td>`,
 		}
 		b.get(path).want(t, http.StatusOK, append(append([]string{s.dev.Key, "Flagship", "Development"}, now...), series...)...)

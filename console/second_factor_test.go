@@ -362,7 +362,7 @@ func TestResetSecondFactor_OnTheOperatorsPage(t *testing.T) {
 	admin.post(path+"/reset-second-factor", nil).wantRedirect(t, path)
 	admin.get(path).want(t, http.StatusOK, "viewer has no second factor now.", "No open sessions")
 	admin.post(path+"/reset-second-factor", nil).wantRedirect(t, path)
-	admin.get(path).want(t, http.StatusOK, "viewer had no second factor.")
+	admin.get(path).want(t, http.StatusOK, "viewer has no second factor; there is nothing to do.")
 	viewer.get(Root).wantRedirect(t, "/console/login")
 	s.browser().login("viewer", password).wantRedirect(t, Root)
 }

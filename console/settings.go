@@ -59,6 +59,56 @@ type limitField struct {
 	Min, Max    int
 }
 
+// settingsSection is a part of the form with a heading.
+type settingsSection struct {
+	Name   string
+	Fields []settingField
+}
+
+// settingField is a field of the form: a switch, a limit, or one with a template of its own.
+type settingField struct {
+	Name   string
+	Switch *switchField
+	Limit  *limitField
+}
+
+// settingsSections are the parts of the form, and the settings in each.
+var settingsSections = []struct {
+	name     string
+	settings []string
+}{
+	{"app", []string{"name", "edition", registeredUserLimit}},
+	{"users", []string{"profileEditEnabled", "deviceLimit", "banPresets"}},
+	{"relationships", []string{
+		"onlyFriendsCanMessage", "friendRequestPolicy", "friendRequestDailyLimit", "friendLimit", "blocklistLimit", "whitelistLimit",
+	}},
+	{"status", []string{"statusQueryEnabled", "friendStatusNotifyEnabled", "statusSubscriptionLimit"}},
+	{"events", []string{"eventFeedEnabled", "presenceFeedEnabled"}},
+}
+
+// Sections returns the parts of the form.
+func (p *settingsPage) Sections() []settingsSection {
+	var sections []settingsSection
+	for _, s := range settingsSections {
+		section := settingsSection{Name: s.name}
+		for _, name := range s.settings {
+			f := settingField{Name: name}
+			if at := slices.IndexFunc(p.Switches, func(s switchField) bool { return s.Name == name }); at >= 0 {
+				f.Switch = &p.Switches[at]
+			}
+			if at := slices.IndexFunc(p.Limits, func(l limitField) bool { return l.Name == name }); at >= 0 {
+				f.Limit = &p.Limits[at]
+			}
+			if name == registeredUserLimit && f.Limit == nil {
+				continue
+			}
+			section.Fields = append(section.Fields, f)
+		}
+		sections = append(sections, section)
+	}
+	return sections
+}
+
 // Editions returns the editions to choose from.
 func (*settingsPage) Editions() []models.Edition { return editions }
 

@@ -52,7 +52,7 @@ func TestSettings(t *testing.T) {
 		}
 		b.get(path).want(t, http.StatusOK, `<option value="APPROVAL" selected>Wait for approval</option>`)
 		b.post(path, good).wantRedirect(t, path)
-		b.get(path).want(t, http.StatusOK, `<option value="NOBODY" selected>Are refused</option>`, "The settings of new &amp; shiny were saved", `value="PREMIUM" selected`, `value="7"`)
+		b.get(path).want(t, http.StatusOK, `<option value="NOBODY" selected>Are refused</option>`, "The settings of “new &amp; shiny” were saved", `value="PREMIUM" selected`, `value="7"`)
 		b.post(path, good).wantRedirect(t, path)
 		app, err := s.deps.Apps.ByKey(context.Background(), s.prod.Key)
 		s.check(err)
@@ -94,14 +94,14 @@ func TestSettingsInTwoTabs(t *testing.T) {
 		second.Set("statusQueryEnabled", "true")
 		second.Set("name", "renamed")
 		b.post(path, second).wantRedirect(t, path)
-		b.get(path).want(t, http.StatusOK, "The settings of renamed were saved")
+		b.get(path).want(t, http.StatusOK, "The settings of “renamed” were saved")
 		first.Set("blocklistLimit", "many")
 		refused := b.post(path, first)
 		refused.want(t, http.StatusUnprocessableEntity, `id="blocklistLimit-error" role="alert"`)
 		first = refused.form() // the form shown again still has the values it was loaded with
 		first.Set("blocklistLimit", "55")
 		b.post(path, first).wantRedirect(t, path)
-		b.get(path).want(t, http.StatusOK, "The settings of renamed were saved")
+		b.get(path).want(t, http.StatusOK, "The settings of “renamed” were saved")
 		want := models.DefaultAppSettings()
 		want.FriendLimit, want.BlocklistLimit, want.StatusQueryEnabled = 777, 55, true
 		if got := app(); got.Settings != want || got.Name != "renamed" {
@@ -142,13 +142,36 @@ func TestSettingsInTwoTabs(t *testing.T) {
 
 var shownSecret = regexp.MustCompile(`<code data-copy[^>]*>([A-Za-z0-9_-]{43})</code>`)
 
+// TestSettings_EachHasOneField: a setting in no section could not be changed.
+func TestSettings_EachHasOneField(t *testing.T) {
+	s := onSQLite(t)
+	_, err := s.deps.Apps.Change(t.Context(), s.prod.Key, map[string]string{"edition": "STANDARD"}, nil, setup)
+	s.check(err)
+	page := s.as("admin").get(settingsPath(s.prod))
+	page.want(t, http.StatusOK, "<legend><h2>Event feed</h2></legend>")
+	fields := 0
+	for name := range page.form() {
+		setting, found := strings.CutPrefix(name, loadedPrefix)
+		if !found {
+			continue
+		}
+		fields++
+		if n := strings.Count(page.body, ` name="`+setting+`"`); n != 1 {
+			t.Errorf("%s has %d fields", setting, n)
+		}
+	}
+	if fields != 17 {
+		t.Errorf("%d settings", fields)
+	}
+}
+
 func TestRotateSecret(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		s := newSite(t, db)
 		token := s.register(s.dev, "bob", "Bob").Token
 		b := s.as("admin")
 		path := appPath(s.dev) + "/rotate-secret"
-		b.get(path).want(t, http.StatusOK, "Rotate the app secret?", "every app token and user token")
+		b.get(path).want(t, http.StatusOK, "Rotate the app secret?", "all app tokens and user tokens")
 		if _, _, err := s.users.Verify(context.Background(), token); err != nil {
 			t.Fatal("asking rotated the secret")
 		}

@@ -33,7 +33,7 @@ func TestTypedName_FindsTheUser(t *testing.T) {
 	ask("moreau", "moreau").want(t, http.StatusOK, link("u-1", "moreau"), link("moreau", "u-2"))
 	ask("noone", "ann").want(t, http.StatusOK, "No user with the ID or name noone was found.", "!has the ID “noone”")
 
-	b.reveal(explorerPath, url.Values{"app": {s.dev.Key}, "user": {"fay"}}).want(t, http.StatusOK, "A token of the user Fay Moreau (u-1) of demo", `value="u-1"`)
+	b.reveal(explorerPath, url.Values{"app": {s.dev.Key}, "user": {"fay"}}).want(t, http.StatusOK, "A token of the user Fay Moreau (u-1) of “demo”", `value="u-1"`)
 	choose := explorerPath + "?app=" + s.dev.Key + "&user=u-2"
 	b.post(explorerPath, url.Values{"app": {s.dev.Key}, "user": {"moreau"}, "headers": {"{}"}}).want(t, http.StatusUnprocessableEntity,
 		"User: no user has the ID “moreau”. Choose", `href="`+html.EscapeString(choose)+`"`, `data-headers="{}"`)

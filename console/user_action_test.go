@@ -68,7 +68,7 @@ func TestUserActions(t *testing.T) {
 			{"deactivate", nil, "erased permanently", "ann is erased and deactivated.", models.UserDeactivated},
 			{"deactivate", nil, "was already deactivated", "was already deactivated", models.UserDeactivated},
 			{"expire-tokens", nil, "had already ended", "had already ended", models.UserDeactivated},
-			{"ban", ban, "Reactivate the user first", "Reactivate the user first", models.UserDeactivated},
+			{"ban", ban, "the user must be reactivated first", "the user must be reactivated first", models.UserDeactivated},
 			{"reactivate", nil, "Reactivate ann?", "ann is reactivated.", models.UserActive},
 		}
 		for _, step := range steps {
@@ -124,7 +124,7 @@ func TestPermanentBan(t *testing.T) {
 	if u := s.user(s.dev, "ann"); u.BannedUntil == nil || u.BanEnd() != nil {
 		t.Errorf("banned until %s", u.BannedUntil)
 	}
-	b.get(path).want(t, http.StatusOK, "Until lifted", "!9999")
+	b.get(path).want(t, http.StatusOK, "until lifted", "!9999")
 	b.get(bannedList.path(s.dev)).want(t, http.StatusOK, `data-label="Until">Until lifted</td>`, "!9999")
 	b.post(usersPath(s.dev)+".csv", nil).want(t, http.StatusOK, ",BANNED,", ",,spam,", "!9999")
 	if got := s.audited(s.dev); !slices.Contains(got, "admin user.ban ann permanent") {
@@ -165,7 +165,7 @@ func TestSignOut_EndsTokensAndDevices(t *testing.T) {
 		b.post(path+"/deactivate", nil).wantCertificate(t)
 		b.get(path).want(t, http.StatusOK, "!open-sign-out")
 		b.post(path+"/sign-out", nil).wantRedirect(t, path)
-		b.get(path).want(t, http.StatusOK, "its tokens had already ended")
+		b.get(path).want(t, http.StatusOK, "the user’s tokens had already ended")
 		want := []string{
 			"admin user.sign_out ann before=2026-11-20T08:00:00.001Z", "admin user.sign_out ann before=2026-11-20T08:00:00.001Z",
 			"admin user.deactivate ann",
@@ -221,7 +221,7 @@ func TestDisconnectOneDevice(t *testing.T) {
 	b.post(path+"/disconnect", url.Values{"device": {"NOBODYS"}}).wantRedirect(t, path+"/devices")
 	b.get(path+"/devices").want(t, http.StatusOK, "no longer has this connection", device)
 	b.post(path+"/disconnect", url.Values{"device": {device}}).wantRedirect(t, path+"/devices")
-	b.get(path+"/devices").want(t, http.StatusOK, "ann was disconnected.", "!"+device, "Online")
+	b.get(path+"/devices").want(t, http.StatusOK, "A device of ann was disconnected.", "!"+device, "Online")
 	if <-second; len(first) != 0 {
 		t.Error("the other device was cut")
 	}

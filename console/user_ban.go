@@ -45,6 +45,8 @@ var unitMinutes = map[string]int{"minutes": 1, "hours": 60, "days": 24 * 60}
 // banForm has the length and the reason of a ban.
 type banForm struct {
 	Length, Amount, Unit, Reason string
+	// Prefilled is the reason that the form began with. A preset that is chosen replaces it.
+	Prefilled string
 	// Presets are those of the app.
 	Presets []banPreset
 	Errors  faults
@@ -121,6 +123,7 @@ func (c *console) askBan(v *visit) error {
 	page := banPage{userPage: p, Form: newBan(v.app), Version: c.banVersion(p)}
 	if page.Action() == changeBan && p.User.BanReason != nil {
 		page.Form.Reason = *p.User.BanReason // a changed ban keeps its reason unless the operator edits it
+		page.Form.Prefilled = page.Form.Reason
 	}
 	return c.show(v, "user_ban", page)
 }
@@ -185,6 +188,8 @@ func readBan(r *http.Request, app *models.App) (form banForm, sentence users.Sen
 		Reason:  strings.TrimSpace(r.PostFormValue("reason")),
 		Presets: banPresets(app),
 		Errors:  faults{},
+
+		Prefilled: strings.TrimSpace(r.PostFormValue("prefilled")),
 	}
 	var minutes int
 	chosen := slices.IndexFunc(form.Presets, func(p banPreset) bool { return p.Value() == form.Length })
@@ -193,7 +198,7 @@ func readBan(r *http.Request, app *models.App) (form banForm, sentence users.Sen
 	case chosen >= 0:
 		preset := form.Presets[chosen]
 		minutes, permanent = int(preset.BanPreset.Length/time.Minute), preset.Permanent
-		if form.Reason == "" {
+		if form.Reason == "" || form.Reason == form.Prefilled && preset.Reason != "" {
 			form.Reason = preset.Reason
 		}
 		if form.Amount != "" {

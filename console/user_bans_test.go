@@ -11,8 +11,8 @@ func TestUserPage_ShowsWhoBannedTheUserAndWhy(t *testing.T) {
 	s := onSQLite(t)
 	b := s.as("admin")
 	path := userPath(s.dev, "ann")
-	b.get(path+"/activity").want(t, 200, "Ban history", "Never banned<")
-	b.get(path+"/bans").want(t, 200, "Never banned<")
+	b.get(path+"/activity").want(t, 200, "Ban history", "No bans<", "if the user is reactivated later")
+	b.get(path+"/bans").want(t, 200, "No bans<", "if the user is reactivated later")
 	ban := func(length, reason string) {
 		t.Helper()
 		b.post(path+"/ban", url.Values{"length": {length}, "reason": {reason}}).wantRedirect(t, path)
@@ -38,7 +38,10 @@ func TestUserPage_ShowsWhoBannedTheUserAndWhy(t *testing.T) {
 		t.Errorf("%d bans, want 6", n)
 	}
 	b.post(path+"/deactivate", nil)
+	for _, page := range []string{"/relationships", "/friends"} {
+		b.get(path+page).want(t, 200, "The user is deactivated: all friends, requests and lists were erased.", "!appear here")
+	}
 	for _, page := range []string{"/activity", "/bans"} {
-		b.get(path+page).want(t, 200, "The ban history was erased with the deactivation.", "!Never banned")
+		b.get(path+page).want(t, 200, "The ban history was erased with the deactivation.", "!No bans<")
 	}
 }

@@ -152,14 +152,14 @@ func TestPermission_Explained(t *testing.T) {
 	for _, c := range []struct{ from, to, rule, remedy string }{
 		{"bob", "ann", "No rule forbids it.", "The whitelist of ann is turned on: bob is not on it."},
 		{"ann", "ann", "Lists and settings do not apply to messages to oneself.", "ann is banned or deactivated."},
-		{"banned", "banned", "banned is banned.", "Lift the ban of banned"},
+		{"banned", "banned", "banned is banned.", "The ban of banned is lifted"},
 		{"nobody", "ann", "No user with the ID or name nobody was found.", "must register nobody"},
-		{"gone", "ann", "gone is deactivated.", "Reactivate gone"},
-		{"banned", "ann", "banned is banned.", "Lift the ban of banned"},
+		{"gone", "ann", "gone is deactivated.", "gone is reactivated"},
+		{"banned", "ann", "banned is banned.", "The ban of banned is lifted"},
 		{"ann", "nobody", "No user with the ID or name nobody was found.", "must register nobody"},
-		{"ann", "gone", "gone is deactivated.", "Reactivate gone"},
+		{"ann", "gone", "gone is deactivated.", "gone is reactivated"},
 		{"ann", "shy", "The whitelist of shy is on, and ann is not on it.", "ann is added to the whitelist of shy"},
-		{"blocked", "ann", "ann has blocked on its blocklist.", "blocked is removed from the blocklist of ann"},
+		{"blocked", "ann", "blocked is on the blocklist of ann.", "blocked is removed from the blocklist of ann"},
 		{hostile, "王", "No user with the ID or name", "&lt;script&gt;"},
 	} {
 		b.get(ask(c.from, c.to)).want(t, http.StatusOK, c.rule, c.remedy, "!<script>alert")
@@ -175,7 +175,7 @@ func TestPermission_Explained(t *testing.T) {
 		"removes ann from the whitelist of shy", "The whitelist of shy is turned off", "!turned on: ann", "!puts ann on the blocklist")
 	s.check(s.db.Exec(ctx, "UPDATE apps SET only_friends_can_message = ? WHERE id = ?", true, s.dev.ID))
 	b.get(ask("bob", "ann")).want(t, http.StatusOK, "the two are not friends", "onlyFriendsCanMessage", userPath(s.dev, "bob"))
-	b.get(ask("blocked", "ann")).want(t, http.StatusOK, "All of these changes together allow it:", "blocked is removed from the blocklist of ann", "The two become friends")
+	b.get(ask("blocked", "ann")).want(t, http.StatusOK, "All of these together allow it:", "blocked is removed from the blocklist of ann", "The two become friends")
 	s.befriend("bob", nil)
 	b.get(ask("bob", "ann")).want(t, http.StatusOK, "The two are no longer friends", "!The two become friends")
 }

@@ -28,6 +28,8 @@ type noteRow struct {
 // noteList is a page of the notes about a user, as shown by user_notes.html and by a user's page.
 type noteList struct {
 	Notes []noteRow
+	// Deactivated is true if the user is deactivated, and so cannot have notes.
+	Deactivated bool
 	// AddPath is where the form adds a note, or "" if there is no form.
 	AddPath string
 	// Text is what the form contains.
@@ -74,8 +76,8 @@ func (c *console) notes(v *visit, p *userPage, r page.Request) (*noteList, *page
 	if err != nil {
 		return nil, nil, err
 	}
-	list := &noteList{}
-	if p.May.Moderate() && p.User.DeactivatedAt == nil {
+	list := &noteList{Deactivated: p.User.DeactivatedAt != nil}
+	if p.May.Moderate() && !list.Deactivated {
 		list.AddPath = notesPath(p.User)
 	}
 	for _, n := range found.Nodes() {

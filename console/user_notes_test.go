@@ -59,7 +59,7 @@ func TestNotes_AreForOperatorsAndDeletedByAuthorsAndAdmins(t *testing.T) {
 		want(t, http.StatusUnprocessableEntity, "at most 2,000 characters", strings.Repeat("a", 2001)+"</textarea>")
 	mo.post(path+"/notes", url.Values{"text": {" "}}).want(t, http.StatusUnprocessableEntity, `id="note-error"`)
 	admin.post(path+"/deactivate", nil).wantCertificate(t)
-	admin.get(path).want(t, http.StatusOK, "No notes yet", "!<textarea")
+	admin.get(path).want(t, http.StatusOK, "A deactivated user cannot have notes", "!<textarea")
 	mo.post(path+"/notes", url.Values{"text": {"late"}}).wantRedirect(t, path)
-	mo.get(path).want(t, http.StatusOK, "Reactivate the user first", "!late")
+	mo.get(path).want(t, http.StatusOK, "the user must be reactivated first", "!late")
 }

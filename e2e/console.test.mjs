@@ -63,6 +63,7 @@ describe('the console in Chromium', () => {
       await page.getByText('More actions').click();
       await page.getByRole('link', { name: 'Delete this user' }).click();
       await page.getByRole('button', { name: 'Delete permanently' }).click();
+      await operator.confirm();
 
       await page.getByRole('status').filter({ hasText: `${id} was deleted.` }).waitFor();
       assert.equal(await page.getByRole('cell', { name: id, exact: true }).count(), 0);
@@ -139,7 +140,7 @@ describe('the console in Chromium', () => {
       const row = page.getByRole('row').filter({ has: page.getByRole('rowheader', { name: 'iOS' }) });
       await row.getByRole('link', { name: 'Disconnect' }).click();
       await page.getByRole('button', { name: 'Disconnect' }).click();
-      await page.getByRole('status').filter({ hasText: `${id} was disconnected.` }).waitFor();
+      await page.getByRole('status').filter({ hasText: `A device of ${id} was disconnected.` }).waitFor();
       assert.equal((await within(devices[0].closed, 'the close of the device')).code, 4403);
       await page.getByRole('rowheader', { name: /^Web / }).waitFor();
       await page.getByRole('button', { name: 'Sign out everywhere' }).click();
@@ -222,6 +223,7 @@ describe('the console in Chromium', () => {
       await page.getByRole('button', { name: 'Delete', exact: true }).click();
       await page.getByRole('heading', { name: 'Delete 2 users?' }).waitFor();
       await page.getByRole('button', { name: 'Delete permanently' }).click();
+      await operator.confirm();
       await operator.finished('Users deleted: 2.');
       await page.getByRole('link', { name: 'Back to the users' }).click();
       await page.getByRole('checkbox', { name: 'Choose tester-1' }).check();
@@ -436,7 +438,7 @@ describe('the console in Chromium', () => {
     await page.getByLabel('Actor').fill('adm');
     await page.getByRole('option', { name: 'admin' }).click();
     await page.keyboard.press('Enter');
-    await page.waitForURL(/\?actor=admin&action=&target=member-18&/);
+    await page.waitForURL(/\?actor=admin&target=member-18&action=&/);
     await operator.leave();
   });
 

@@ -35,7 +35,12 @@ test('an operator adds a passkey, logs in and confirms with it, and removes it',
   await operator.screenshot('passkey-new');
   await page.getByRole('button', { name: 'Make the passkey' }).click();
   await page.getByRole('heading', { name: 'The passkey was added' }).waitFor();
-  assert.equal(await page.getByRole('list', { name: 'Recovery codes' }).getByRole('listitem').count(), 10);
+  const codes = await page.getByRole('list', { name: 'Recovery codes' }).getByRole('listitem').allInnerTexts();
+  assert.equal(codes.length, 10);
+  await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  await page.getByRole('button', { name: 'Copy all codes' }).click();
+  await page.getByRole('button', { name: 'Copied' }).waitFor();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), codes.join('\n'));
   await page.getByRole('link', { name: 'I have written them down' }).click();
   const row = page.getByRole('row').filter({ hasText: 'Work laptop' });
   await row.getByText('never').waitFor();

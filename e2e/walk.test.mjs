@@ -451,7 +451,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
       ['audit', '/console/audit'],
       ['audit-filtered', '/console/audit?actor=admin&action=user.ban&from=2026-01-01'],
     ]);
-    // Most entries take three lines on a phone.
+    // Most entries take at most four lines on a phone.
     await page.setViewportSize({ width: 390, height: 844 });
     await operator.open('/console/audit');
     const heights = await page.locator('.audit tbody tr').evaluateAll((rows) => rows.map((row) => row.offsetHeight).sort((a, b) => a - b));

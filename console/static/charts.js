@@ -37,16 +37,22 @@
     };
   }
 
+  // widest returns the width of the widest label.
+  function widest(labels, font) {
+    const context = document.createElement("canvas").getContext("2d");
+    context.font = font;
+    return Math.ceil(Math.max(0, ...labels.map((text) => context.measureText(text).width)));
+  }
+
   // ticks returns the points that get a label: few enough that labels overlap neither each other nor the
   // scale. Of minutes these are the round ones of the reader's clock.
-  function ticks({ times, unit, below }, width) {
+  function ticks({ times, unit }, width, label) {
     if (unit === "minutes") {
-      const step = width < 340 ? 20 : 10;
+      const step = width < 260 ? 20 : 10;
       return times.flatMap((time, i) => (i > 3 && time.getMinutes() % step === 0 ? [i] : []));
     }
-    const point = (width - 70) / times.length;
-    const label = 64;
-    const step = Math.ceil(label / point);
+    const point = width / times.length;
+    const step = Math.ceil((label + 8) / point);
     return times.flatMap((_, i) => ((i + 0.5) * point >= label / 3 && (times.length - 1 - i) % step === 0 ? [i] : []));
   }
 
@@ -65,10 +71,13 @@
       grid: { stroke: colour("line"), width: 1 },
       ticks: { show: false },
     };
+    const scale = 48;
+    const label = widest(data.below, axis.font);
+    const right = Math.ceil(label / 2) + 2; // of the last label
     new uPlot({
       width: place.clientWidth,
       height,
-      padding: [8, 22, 0, 0],
+      padding: [8, right, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: !bars } },
       scales: {
@@ -76,8 +85,8 @@
         y: { range: (_, low, high) => [0, Math.max(4, high * 1.1)] },
       },
       axes: [
-        { ...axis, size: 28, grid: { show: false }, splits: () => ticks(data, place.clientWidth), values: (_, at) => at.map((i) => data.below[i]) },
-        { ...axis, size: 48, space: 30, incrs: steps, values: (_, at) => at.map((n) => (n < 100_000 ? number : compact).format(n)) },
+        { ...axis, size: 28, grid: { show: false }, splits: () => ticks(data, place.clientWidth - scale - right, label), values: (_, at) => at.map((i) => data.below[i]) },
+        { ...axis, size: scale, space: 30, incrs: steps, values: (_, at) => at.map((n) => (n < 100_000 ? number : compact).format(n)) },
       ],
       series: [
         {},

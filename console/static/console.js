@@ -25,7 +25,7 @@
       const format = !show ? moment : new Intl.DateTimeFormat(language, { ...points[show], timeZone: ofZone ? list.dataset.zone : undefined });
       element.dataset.local = "";
       element.title ||= ofZone ? element.dateTime : element.textContent;
-      element.textContent = format.format(new Date(element.dateTime));
+      element.textContent = format.format(new Date(element.dateTime)).replace(/ (?=[AP]M$)/, "\u00a0"); // stays with its number
     }
   }
 
@@ -140,9 +140,11 @@
     source.after(button);
   }
 
-  // Copies the text of an element. Pages that are not served over TLS have no clipboard.
+  // Copies the text of an element, or of a list's items a line each. Pages that are not served over TLS
+  // have no clipboard.
   async function copy(source) {
-    if (navigator.clipboard) return navigator.clipboard.writeText(source.textContent);
+    const lines = source.matches("ol") ? [...source.children].map((item) => item.textContent) : [source.textContent];
+    if (navigator.clipboard) return navigator.clipboard.writeText(lines.join("\n"));
     getSelection().selectAllChildren(source);
     document.execCommand("copy");
     getSelection().removeAllRanges();
@@ -154,6 +156,7 @@
     const answers = await Promise.all(paths.map(async (path) => {
       try {
         const answer = await fetch(`${path}?${query}`, { headers: { Accept: "application/json" } });
+        if (answer.status === 404) return []; // of an app that was deleted
         return answer.ok && !answer.redirected ? await answer.json() : null;
       } catch {
         return null;
