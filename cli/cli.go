@@ -108,14 +108,15 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	err = parsed.Run(&root.settings, &streams, &sources)
-	return report(streams.Err, err)
+	return report(streams.Err, err, func(message string) string { return sources.locate(parsed, message) })
 }
 
 // usageError is a mistake of the user, which exits with status 2.
 type usageError struct{ error }
 
-// report prints err in one line and returns the exit status.
-func report(w io.Writer, err error) int {
+// report prints err in one line and returns the exit status. locate adds to the message where the setting
+// is that it names.
+func report(w io.Writer, err error, locate func(message string) string) int {
 	if err == nil {
 		return exitOK
 	}
@@ -126,10 +127,10 @@ func report(w io.Writer, err error) int {
 		fmt.Fprintf(w, "rollcall: %s\n", oneLine(errors.New(refusal.Message)))
 		return exitUsage
 	case errors.As(err, &usage):
-		fmt.Fprintf(w, "rollcall: %s\n", oneLine(err))
+		fmt.Fprintf(w, "rollcall: %s\n", locate(oneLine(err)))
 		return exitUsage
 	}
-	fmt.Fprintf(w, "rollcall: %s\n", oneLine(err))
+	fmt.Fprintf(w, "rollcall: %s\n", locate(oneLine(err)))
 	return exitFailure
 }
 

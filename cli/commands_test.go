@@ -323,6 +323,30 @@ func TestMigrate_NewerSchema(t *testing.T) {
 	})
 }
 
+// TestCommands_LeaveAnEarlierSchema: servers of the earlier release may still run on it.
+func TestCommands_LeaveAnEarlierSchema(t *testing.T) {
+	testenv.EachURL(t, func(t *testing.T, url string) {
+		db := testenv.Open(t, url)
+		v, err := db.Version(t.Context())
+		if err == nil {
+			err = db.Exec(t.Context(), "DELETE FROM goose_db_version WHERE version_id = ?", v.Latest)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("ROLLCALL_DATABASE_URL", url)
+		for _, args := range []string{"app list", "operator list", "token-key list", "audit verify"} {
+			status, out, errs := run(t, "", strings.Fields(args)...)
+			if status != exitFailure || out != "" || !strings.Contains(errs, fmt.Sprintf("at version %d of an earlier release", v.Latest-1)) || !strings.Contains(errs, "migrate up") {
+				t.Errorf("%s: status %d, %q, %q", args, status, out, errs)
+			}
+		}
+		if after, err := db.Version(t.Context()); err != nil || after.Current != v.Latest-1 {
+			t.Errorf("%+v, %v", after, err)
+		}
+	})
+}
+
 // TestRun_MistakesInOneLine checks that a wrong flag or value exits with status 2, and an
 // unreachable server with status 1, each with one line that contains no password.
 func TestRun_MistakesInOneLine(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"rollcall/internal/hostlist"
+	"rollcall/internal/operators"
 )
 
 // configFlag is the flag that names the configuration file.
@@ -61,7 +62,7 @@ func (c *configShow) Run(s *settings, streams *Streams, sources *sources, parsed
 	table := tabwriter.NewWriter(output{streams.Out}, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "SETTING\tVALUE\tSOURCE")
 	for _, one := range list {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", one.Name, one.Value, source{one.Source, one.At})
+		fmt.Fprintf(table, "%s\t%s\t%s\n", one.Name, one.Value, source{kind: one.Source, at: one.At})
 	}
 	return printed(table.Flush())
 }
@@ -154,6 +155,11 @@ func (configCheck) Run(c *configCommand, s *settings, streams *Streams, parsed *
 	}
 	if err := c.checkReplica(s.DatabaseURL); err != nil {
 		return err
+	}
+	if c.AdminPassword != "" {
+		if err := operators.CheckPassword(c.AdminPassword); err != nil {
+			return passwordError(err)
+		}
 	}
 	return printText(streams.Out, "the settings are valid\n")
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/internal/operators"
 	"rollcall/models"
@@ -16,9 +17,6 @@ import (
 
 // firstOperator is the name of the first operator of a new installation.
 const firstOperator = "admin"
-
-// startActor is the actor in the audit for everything that a first start creates.
-var startActor = models.Actor{Name: "first start"}
 
 // firstStart creates the first operator if there is no operator and, for a demo, two apps to try
 // things out if there is no app. Each is printed before it is committed, so that a start whose output is lost
@@ -30,7 +28,7 @@ type firstStart struct {
 	demo      bool
 	out       io.Writer
 
-	made            bool   // something was created and printed
+	printed         bool   // a password or a secret was printed
 	demoKey, secret string // of the DEVELOPMENT app, "" if it was not created
 }
 
@@ -42,7 +40,7 @@ func (f *firstStart) run(ctx context.Context, password string) error {
 	}
 	if !any {
 		if err := f.makeOperator(ctx, password); err != nil {
-			return fmt.Errorf("creating the first operator: %w", passwordError(err))
+			return passwordError(fmt.Errorf("creating the first operator: %w", err))
 		}
 	}
 	if !f.demo {
@@ -73,14 +71,14 @@ func (f *firstStart) makeOperator(ctx context.Context, given string) error {
 			password = "as given in ROLLCALL_ADMIN_PASSWORD"
 		}
 		return printText(f.out, "\nOperator    %s\nPassword    %s\n", name, password)
-	}).Create(ctx, firstOperator, models.Grant{Role: models.RoleOwner, AllApps: true}, password, startActor)
+	}).Create(ctx, firstOperator, models.Grant{Role: models.RoleOwner, AllApps: true}, password, audit.FirstStart)
 	if taken(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	f.made = true
+	f.printed = f.printed || given == ""
 	return nil
 }
 
@@ -91,14 +89,14 @@ func (f *firstStart) makeApp(ctx context.Context, in apps.NewApp) error {
 	app, secret, err := f.apps.Showing(func(app *models.App, secret string) error {
 		return printText(f.out, "\nApp         %s (%s, %s)\nApp key     %s\nApp secret  %s\n",
 			app.Name, app.Environment, app.Edition, app.Key, secret)
-	}).Create(ctx, in, startActor)
+	}).Create(ctx, in, audit.FirstStart)
 	if taken(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	f.made = true
+	f.printed = true
 	if app.Environment == models.EnvironmentDevelopment {
 		f.demoKey, f.secret = app.Key, secret
 	}
@@ -109,7 +107,7 @@ func (f *firstStart) makeApp(ctx context.Context, in apps.NewApp) error {
 // user of the new app. base and console are the URLs of the API and of the console.
 func (f *firstStart) end(ctx context.Context, base, console string) error {
 	var b strings.Builder
-	if f.made {
+	if f.printed {
 		b.WriteString("\nPasswords and secrets are shown only now.\n")
 	}
 	fmt.Fprintf(&b, "\nConsole     %s/console/\n", console)

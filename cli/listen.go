@@ -29,7 +29,7 @@ func (s *serveSettings) listen() (*node.Listeners, error) {
 		opened, err := config.Listen(context.Background(), "tcp", one.address)
 		if err != nil {
 			l.Close()
-			return nil, fmt.Errorf("cannot listen on %s %s: %w", one.setting, one.address, err)
+			return nil, fmt.Errorf("%s: cannot listen on %s: %w", one.setting, one.address, err)
 		}
 		*one.at = opened
 	}

@@ -132,7 +132,7 @@ func TestListen_TakenPorts(t *testing.T) {
 		status, out, errs := run(t, "", "serve", "--database-url", testenv.SQLiteURL(t), "--listen", "127.0.0.1:0", "--ops-listen=", flag, address)
 		lines := strings.Split(strings.TrimSpace(errs), "\n")
 		last := lines[len(lines)-1]
-		if status != 1 || out != "" || !strings.HasPrefix(last, "rollcall: cannot listen on "+setting+" "+address) || !strings.Contains(last, "in use") {
+		if status != 1 || out != "" || !strings.HasPrefix(last, "rollcall: "+setting+": cannot listen on "+address) || !strings.Contains(last, "in use") {
 			t.Errorf("%s: status %d, %q, %s", flag, status, out, errs)
 		}
 	}

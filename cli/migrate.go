@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"rollcall/internal/database"
 )
@@ -16,14 +17,20 @@ type migrateUp struct{}
 
 // Run migrates the schema.
 func (migrateUp) Run(ctx context.Context, s *settings, streams *Streams) error {
-	return s.withDB(ctx, func(db *database.DB) error {
-		v, err := db.Version(ctx)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(streams.Out, "%s is at version %d of %d\n", db, v.Current, v.Latest)
-		return nil
-	})
+	db, err := s.connect(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := db.Migrate(ctx); err != nil {
+		return err
+	}
+	v, err := db.Version(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(streams.Out, "%s is at version %d of %d\n", db, v.Current, v.Latest)
+	return nil
 }
 
 type migrateStatus struct{}
@@ -48,5 +55,20 @@ func (migrateStatus) Run(ctx context.Context, s *settings, streams *Streams) err
 		return nil
 	}
 	fmt.Fprintf(streams.Out, "%s is at version %d of %d: %s\n", db, v.Current, v.Latest, state)
+	return nil
+}
+
+// migrate migrates the schema to this release's, and logs it if there was an earlier one.
+func migrate(ctx context.Context, db *database.DB, log *slog.Logger) error {
+	before, err := db.Version(ctx)
+	if err != nil {
+		return err
+	}
+	if err := db.Migrate(ctx); err != nil {
+		return err
+	}
+	if 0 < before.Current && before.Current < before.Latest {
+		log.Info("the schema of the database was migrated", "from", before.Current, "to", before.Latest)
+	}
 	return nil
 }

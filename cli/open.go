@@ -104,13 +104,24 @@ func (s *settings) connect(ctx context.Context, log *slog.Logger) (*database.DB,
 	return db, nil
 }
 
-// open opens the database and migrates its schema.
+// open opens the database, with the schema of this release. It makes the schema of a new database, but
+// does not migrate one of an earlier release, whose servers may still run.
 func (s *settings) open(ctx context.Context) (*database.DB, error) {
 	db, err := s.connect(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	if err := db.Migrate(ctx); err != nil {
+	v, err := db.Version(ctx)
+	switch {
+	case err != nil:
+	case v.Current == 0:
+		err = db.Migrate(ctx)
+	case v.Current < v.Latest:
+		err = fmt.Errorf("the schema of %s is at version %d of an earlier release, and this one needs version %d; run `rollcall migrate up`, or restart the servers with this release", db, v.Current, v.Latest)
+	default:
+		err = db.CheckNewer(v)
+	}
+	if err != nil {
 		db.Close()
 		return nil, err
 	}

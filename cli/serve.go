@@ -76,7 +76,7 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	if c.NoMigrate {
 		err = checkSchema(ctx, db)
 	} else {
-		err = db.Migrate(ctx)
+		err = migrate(ctx, db, log)
 	}
 	if err != nil {
 		return err
@@ -123,7 +123,7 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	base, consoleBase := urlOf(scheme, open.Public), urlOf(scheme, cmp.Or(open.Console, open.Public))
 	log.Info("serving", "url", base, "console", consoleBase+"/console/", "ops", urlOf("http", open.Ops), "database", db.String(), "redis", redisName(shared), "version", Version)
 	warnOfPublic(log, open, certificate != nil)
-	if err := first.end(ctx, base, consoleBase); err != nil {
+	if err := first.end(ctx, base, cmp.Or(c.ConsoleURL, consoleBase)); err != nil {
 		log.Warn("the console's address cannot be printed", "error", err)
 	}
 	// Migrating and hashing the first password need memory that is not needed afterwards, and the

@@ -225,6 +225,13 @@ func TestNodesThatStartTogether(t *testing.T) {
 	})
 }
 
+func TestFirstStart_PrintsTheConsolesURL(t *testing.T) {
+	n := start(t, testenv.SQLiteURL(t), "--admin-password", "correct horse battery", "--demo=off", "--console-url", "https://console.example")
+	if banner := n.banner(); strings.Contains(banner, "shown only now") || !strings.Contains(banner, "Console     https://console.example/console/\n") {
+		t.Errorf("the banner is\n%s", banner)
+	}
+}
+
 func TestPaths(t *testing.T) {
 	n := start(t, testenv.SQLiteURL(t), "--admin-password", "correct horse battery")
 	if banner := n.banner(); strings.Contains(banner, "correct horse battery") || !strings.Contains(banner, "Password    as given in ROLLCALL_ADMIN_PASSWORD\n") {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -26,6 +27,8 @@ type source struct {
 	kind string
 	// at is the variable's name, or FILE:LINE. It is "" for the other kinds.
 	at string
+	// key is the key in the configuration file.
+	key string
 }
 
 func (s source) String() string {
@@ -68,19 +71,19 @@ func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any
 		return nil, nil
 	}
 	if secret, err := secretFromFile(flag); secret != nil || err != nil {
-		s.of[flag] = source{fromEnvironment, fileSetting(flag)}
+		s.of[flag] = source{kind: fromEnvironment, at: fileSetting(flag)}
 		return secret, err
 	}
 	if _, set := os.LookupEnv(flag.Envs[0]); set {
-		s.of[flag] = source{fromEnvironment, flag.Envs[0]}
+		s.of[flag] = source{kind: fromEnvironment, at: flag.Envs[0]}
 		return nil, nil
 	}
 	if e, found := s.entries[flag.Name]; found {
-		s.of[flag] = source{fromFile, e.at}
+		s.of[flag] = source{fromFile, e.at, flag.Name}
 		return e.value, nil
 	}
 	if e, found := s.entries[fileKey(flag)]; found && isSecret(flag) {
-		s.of[flag] = source{fromFile, e.at}
+		s.of[flag] = source{fromFile, e.at, fileKey(flag)}
 		secret, err := readSecret(e.at+": "+fileKey(flag), e.value.(string))
 		if err != nil {
 			return nil, configError{err}
@@ -115,6 +118,29 @@ func (s *sources) explain(app *kong.Application, err error) string {
 	return explained
 }
 
+// locate returns a message that begins with the name of a setting's variable with the place of its value
+// instead, if that is a line of the configuration file or a file with a secret.
+func (s *sources) locate(parsed *kong.Context, message string) string {
+	for _, path := range parsed.Path {
+		for _, flag := range path.Flags {
+			if len(flag.Envs) == 0 {
+				continue
+			}
+			rest, found := strings.CutPrefix(message, flag.Envs[0])
+			if !found || strings.IndexAny(rest, " :") != 0 {
+				continue
+			}
+			switch from := sourceOf(parsed, s, flag); from.kind {
+			case fromFile:
+				return from.at + ": " + from.key + rest
+			case fromEnvironment:
+				return from.at + rest
+			}
+		}
+	}
+	return message
+}
+
 // load reads the configuration file, once.
 func (s *sources) load(ctx *kong.Context) error {
 	if s.entries != nil {
@@ -132,7 +158,11 @@ func (s *sources) load(ctx *kong.Context) error {
 	}
 	file, err := parser.ParseBytes(text, 0)
 	if wrong := yaml.Error(nil); errors.As(err, &wrong) {
-		return s.wrong(wrong.GetToken().Position.Line, "%s", wrong.GetMessage())
+		line := wrong.GetToken().Position.Line
+		if indentedByTab(string(text), line) {
+			return s.wrong(line, "a line begins with a tab; YAML takes only spaces there")
+		}
+		return s.wrong(line, "%s", wrong.GetMessage())
 	} else if err != nil {
 		return fmt.Errorf("%s: %w", s.path, err)
 	}
@@ -161,6 +191,12 @@ func (s *sources) load(ctx *kong.Context) error {
 	return nil
 }
 
+// indentedByTab reports whether the line has a tab before anything else than spaces.
+func indentedByTab(text string, line int) bool {
+	lines := strings.Split(text, "\n")
+	return line >= 1 && line <= len(lines) && strings.HasPrefix(strings.TrimLeft(lines[line-1], " "), "\t")
+}
+
 // add adds one line of the file.
 func (s *sources) add(flags map[string]*kong.Flag, item *ast.MappingValueNode) error {
 	key, line := item.Key.GetToken().Value, item.Key.GetToken().Position.Line
@@ -179,7 +215,7 @@ func (s *sources) add(flags map[string]*kong.Flag, item *ast.MappingValueNode) e
 			}
 		}
 		slices.Sort(known)
-		if near := nearest(key, known); near != "" {
+		if near := cmp.Or(nearest(key, known), nearest(settingKey(key), known)); near != "" {
 			return s.wrong(line, "there is no setting %q; the nearest is %q", key, near)
 		}
 		return s.wrong(line, "there is no setting %q", key)
@@ -194,6 +230,13 @@ func (s *sources) add(flags map[string]*kong.Flag, item *ast.MappingValueNode) e
 	}
 	s.entries[key] = entry{value, fmt.Sprintf("%s:%d", s.path, line)}
 	return nil
+}
+
+// settingKey returns the key in the configuration file of the setting with that variable, with or without
+// the prefix of all.
+func settingKey(variable string) string {
+	key := strings.ReplaceAll(strings.ToLower(variable), "_", "-")
+	return strings.TrimPrefix(key, strings.ReplaceAll(strings.ToLower(settingPrefix), "_", "-"))
 }
 
 // wrong returns an error about a line of the file.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -112,8 +113,13 @@ func TestServe_TLS(t *testing.T) {
 		conn.Close()
 		t.Error("TLS 1.1 is served")
 	}
-	if _, metrics := get(t, n.opsBase()+"/metrics"); !strings.Contains(metrics, "rollcall_tls_certificate_expires_timestamp_seconds "+fmt.Sprintf("%.9e", float64(later.Unix()))) {
-		t.Errorf("the metrics lack when the certificate expires, %d", later.Unix())
+	_, metrics := get(t, n.opsBase()+"/metrics")
+	expires := regexp.MustCompile(`\nrollcall_tls_certificate_expires_timestamp_seconds (\S+)\n`).FindStringSubmatch(metrics)
+	if expires == nil {
+		t.Fatal("the metrics lack when the certificate expires")
+	}
+	if got, err := strconv.ParseFloat(expires[1], 64); err != nil || int64(got) != later.Unix() {
+		t.Errorf("the certificate expires at %s, %v; want %d", expires[1], err, later.Unix())
 	}
 
 	// A WebSocket that is connected before the certificate is replaced.
