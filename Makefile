@@ -175,7 +175,7 @@ image: ## builds the image `rollcall` with buildah, or with IMAGE_BUILDER="docke
 	$(or $(IMAGE_BUILDER),buildah build) -f deploy/Containerfile -t rollcall:latest $(BUILD)/image
 
 .PHONY: test-deploy
-test-deploy: ## the tests of deploy/ that `make test` lacks: the image, Kubernetes, Compose, systemd and Caddy
+test-deploy: deps build ## the tests of deploy/ that `make test` lacks: the image, Kubernetes, Compose, systemd and Caddy
 	scripts/test-deploy
 
 .PHONY: pictures
