@@ -15,6 +15,9 @@ REPORTER ?= $(if $(CI),tap,spec)
 # of the console's tests with it.
 RACE := -race -gcflags=github.com/ncruces/go-sqlite3-wasm/...=-race=false -gcflags=golang.org/x/crypto/...=-race=false
 
+# Tools run without the race detector, whatever GOFLAGS says.
+TOOL := $(GO) run -race=false
+
 BUILD := $(CURDIR)/.build
 # The code that people wrote: new files too, generated ones not.
 SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.go' | xargs grep -sL '^// Code generated .* DO NOT EDIT\.$$')
@@ -35,10 +38,10 @@ build: ## builds the server into .build/, without debugging information as `go r
 
 .PHONY: generate
 generate: ## writes the code and docs/schema.graphql from the GraphQL schemas, and THIRD_PARTY_NOTICES
-	$(GO) run ./graph/selection/generate
-	$(GO) run ./management/generate
-	cd bench/stock && $(GO) run ./generate
-	$(GO) run ./internal/notices
+	$(TOOL) ./graph/selection/generate
+	$(TOOL) ./management/generate
+	cd bench/stock && $(TOOL) ./generate
+	$(TOOL) ./internal/notices
 	mkdir -p $(BUILD)
 	$(GO) run . schema >$(BUILD)/schema.graphql
 	cp $(BUILD)/schema.graphql docs/
@@ -55,30 +58,31 @@ fresh: ## fails if what `make generate` writes is not up to date
 .PHONY: lint
 lint: ## checks format, imports, wording, go vet and staticcheck, in the other modules too
 	@scripts/silent "not formatted; run: make format" gofmt -s -l $(SOURCES)
-	@scripts/silent "imports not in order; run: make format" $(GO) run $(GOIMPORTS) -l -local rollcall/ $(SOURCES)
+	@scripts/silent "imports not in order; run: make format" $(TOOL) $(GOIMPORTS) -l -local rollcall/ $(SOURCES)
 	@scripts/wording
 	$(GO) vet ./...
 	cd bench && $(GO) build ./... && $(GO) vet ./...
 	cd e2e/provider && $(GO) vet ./...
 	cd examples/app-server-go && $(GO) vet ./...
-	$(GO) run $(STATICCHECK) ./...
-	cd bench && $(GO) run $(STATICCHECK) ./...
-	cd e2e/provider && $(GO) run $(STATICCHECK) ./...
-	cd examples/app-server-go && $(GO) run $(STATICCHECK) ./...
+	$(TOOL) $(STATICCHECK) ./...
+	cd bench && $(TOOL) $(STATICCHECK) ./...
+	cd e2e/provider && $(TOOL) $(STATICCHECK) ./...
+	cd examples/app-server-go && $(TOOL) $(STATICCHECK) ./...
 
 .PHONY: format
 format: ## puts format and imports right
 	gofmt -s -w $(SOURCES)
-	$(GO) run $(GOIMPORTS) -w -local rollcall/ $(SOURCES)
+	$(TOOL) $(GOIMPORTS) -w -local rollcall/ $(SOURCES)
 
-# The server under the end-to-end tests is built with the race detector too: it
-# shares the packages that `go test -race` builds.
+# All of it builds with the race detector, the server under the end-to-end tests and what vet and
+# staticcheck read too, so that most packages are compiled once. Fuzzing is too slow with it.
 .PHONY: test
+test: export GOFLAGS := $(strip $(GOFLAGS) $(RACE))
 test: deps fresh lint ## everything: deps, fresh, lint, the Go tests, the end-to-end tests, the client's, fuzz
-	$(GO) build $(RACE) -o $(BUILD)/ . ./internal/testenv/cmd/withservers
+	$(GO) build -o $(BUILD)/ . ./internal/testenv/cmd/withservers
 	$(BUILD)/withservers -- $(MAKE) --no-print-directory go-tests e2e-tests
 	$(MAKE) --no-print-directory client-tests
-	FUZZTIME=$${FUZZTIME:-3s} $(MAKE) --no-print-directory fuzz
+	GOFLAGS= FUZZTIME=$${FUZZTIME:-3s} $(MAKE) --no-print-directory fuzz
 
 .PHONY: go-tests
 go-tests: # needs no server: each package starts its own where none is named
@@ -166,6 +170,10 @@ test-vitess: ## the Go tests of the rules, then how Vitess would parse and shard
 .PHONY: release
 release: ## builds the archives, SBOM and checksums of VERSION=1.2.3 into .build/release, reproducibly
 	@scripts/release "$(VERSION)"
+
+.PHONY: test-release
+test-release: ## builds two releases without caches, compares them, and runs the archives for Linux and Windows
+	scripts/test-release
 
 .PHONY: image
 image: ## builds the image `rollcall` with buildah, or with IMAGE_BUILDER="docker build"
