@@ -63,6 +63,7 @@ func runStorm(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 			}
 			return awaitRest(ctx, floor.Debug)
 		},
+		rest: func() error { return lab.Quiet(ctx) },
 	}
 	lab.Log("measuring")
 	rounds, err := kit.Rounds(ctx, kit.Pick(lab, 7, 2),
@@ -115,6 +116,8 @@ type gathering struct {
 	crowd   *kit.Crowd
 	// there waits until n devices, or none, are connected to the program.
 	there func(n int) error
+	// rest waits until the database has been written what follows.
+	rest func() error
 }
 
 // stormOf returns the crowd that subscribes to statusChanged of a server.
@@ -126,6 +129,7 @@ func stormOf(ctx context.Context, lab *kit.Lab, swarm *kit.SwarmAgent, server *k
 			Subscribe: "subscription { statusChanged { userId presence customStatus changedAt } }",
 		},
 		there: func(n int) error { return server.Await(ctx, "rollcall_subscriptions", float64(n)) },
+		rest:  func() error { return lab.Quiet(ctx) },
 	}
 }
 
@@ -144,7 +148,7 @@ func (g gathering) storm(ctx context.Context) (stormSlice, error) {
 		return s, err
 	}
 	s.took += time.Since(last)
-	if err := g.lab.Quiet(ctx); err != nil {
+	if err := g.rest(); err != nil {
 		return s, err
 	}
 	after, err := g.spent(ctx)
@@ -154,7 +158,7 @@ func (g gathering) storm(ctx context.Context) (stormSlice, error) {
 	s.server = after.server - before.server
 	s.queries = after.queries - before.queries
 	s.allocations = after.allocations - before.allocations
-	return s, errors.Join(g.swarm.HangUp(ctx), g.there(0), g.lab.Quiet(ctx))
+	return s, errors.Join(g.swarm.HangUp(ctx), g.there(0), g.rest())
 }
 
 func (g gathering) spent(ctx context.Context) (s stormSlice, err error) {

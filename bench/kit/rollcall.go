@@ -29,9 +29,10 @@ type Server struct {
 	Address string
 }
 
-// Serve starts the server on a database and returns once it is ready. The lab stops it at the end.
-func (l *Lab) Serve(ctx context.Context, database string) (*Server, error) {
-	s, err := l.Spawn(ctx, database)
+// Serve starts the server on a database, with these settings, and returns once it is ready. The lab
+// stops it at the end.
+func (l *Lab) Serve(ctx context.Context, database string, settings ...string) (*Server, error) {
+	s, err := l.Spawn(ctx, database, settings...)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +59,7 @@ func (p *Process) AwaitAnswer(ctx context.Context, address, path string) error {
 }
 
 // Spawn starts the server and does not wait until it is ready.
-func (l *Lab) Spawn(ctx context.Context, database string) (*Server, error) {
+func (l *Lab) Spawn(ctx context.Context, database string, settings ...string) (*Server, error) {
 	binary, err := l.Build(ctx)
 	if err != nil {
 		return nil, err
@@ -71,11 +72,13 @@ func (l *Lab) Spawn(ctx context.Context, database string) (*Server, error) {
 		return nil, err
 	}
 	cmd := exec.Command(binary, "serve")
-	cmd.Env = environment(database, "ROLLCALL_LISTEN="+s.Address, "ROLLCALL_OPS_LISTEN="+s.DebugAddress, "ROLLCALL_LOG_LEVEL=warn",
+	cmd.Env = environment(database, append([]string{
+		"ROLLCALL_LISTEN=" + s.Address, "ROLLCALL_OPS_LISTEN=" + s.DebugAddress, "ROLLCALL_LOG_LEVEL=warn",
 		// All clients are on one machine, and one user's devices make all the changes.
 		"ROLLCALL_RATE_LIMITS=off", "ROLLCALL_CONNECTIONS_PER_ADDRESS=0",
 		// The App Server of row 13 is on this machine too.
-		"ROLLCALL_WEBHOOK_ALLOW_PRIVATE=true")
+		"ROLLCALL_WEBHOOK_ALLOW_PRIVATE=true",
+	}, settings...)...)
 	if s.Process, err = start("the server", cmd); err != nil {
 		return nil, err
 	}
