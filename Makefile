@@ -192,6 +192,11 @@ pictures: deps build ## takes the pictures of the console and of the example cha
 	cd e2e && ROLLCALL_BIN=$(BUILD)/rollcall $(BUILD)/withservers -- node pictures.mjs
 	npm run --silent build --prefix clients/js && ROLLCALL_BIN=$(BUILD)/rollcall node clients/js/scripts/pictures.mjs
 
+.PHONY: looks
+looks: deps build ## takes contact sheets of every state of the console into LOOKS=.build/looks, to be looked at
+	$(GO) build -o $(BUILD)/ ./internal/testenv/cmd/withservers
+	cd e2e && ROLLCALL_BIN=$(BUILD)/rollcall $(BUILD)/withservers -- node looks.mjs $(or $(LOOKS),$(BUILD)/looks) '$(STATES)'
+
 .PHONY: cover
 cover: deps ## the Go tests' coverage, by package and in .build/cover.html
 	$(GO) build -o $(BUILD)/ ./internal/testenv/cmd/withservers

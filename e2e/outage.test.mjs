@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import net from 'node:net';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -12,53 +10,12 @@ import { AppServer } from './lib/api.mjs';
 import { launch, Operator } from './lib/browser.mjs';
 import { databases } from './lib/databases.mjs';
 import { Events, statusChanged } from './lib/events.mjs';
+import { Gate } from './lib/gate.mjs';
 import { Redis } from './lib/redis.mjs';
 import { Server } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 
 const mariadb = databases.find(({ name }) => name === 'MariaDB');
-
-/** A proxy of the database's socket that can be closed, as when the server stops. */
-class Gate {
-  static async open(target) {
-    const gate = new Gate();
-    gate.folder = await mkdtemp(join(tmpdir(), 'rollcall-e2e-'));
-    gate.path = join(gate.folder, 'sock');
-    gate.target = target;
-    await gate.reopen();
-    return gate;
-  }
-
-  async reopen() {
-    this.sockets = new Set();
-    this.server = net.createServer((client) => {
-      const there = net.connect(this.target);
-      for (const [from, to] of [[client, there], [there, client]]) {
-        this.sockets.add(from);
-        from.on('error', () => {});
-        from.on('close', () => {
-          this.sockets.delete(from);
-          to.destroy();
-        });
-        from.pipe(to);
-      }
-    });
-    this.server.listen(this.path);
-    await once(this.server, 'listening');
-  }
-
-  async close() {
-    const closed = once(this.server, 'close');
-    this.server.close();
-    for (const socket of this.sockets) socket.destroy();
-    await closed;
-  }
-
-  async remove() {
-    if (this.server.listening) await this.close();
-    await rm(this.folder, { recursive: true, force: true });
-  }
-}
 
 /** npm graphql-ws as an app would use it: it reconnects by itself until it is stopped. */
 function persistent(server, token) {
@@ -109,20 +66,11 @@ describe('clients during an outage of Redis or MariaDB', { skip: mariadb.skip },
   let number = 0;
   before(async () => {
     database = await mariadb.create();
-    const [, socket, name] = database.url.match(/unix\((.*)\)\/(.*)/);
-    // An account to which read_only applies, unlike the tests' root.
-    const user = `u${name.slice(-16)}`;
-    await database.sql(`CREATE USER ${user}@localhost; GRANT ALL ON ${name}.* TO ${user}@localhost`);
+    const [, socket] = database.url.match(/unix\((.*)\)/);
     gate = await Gate.open(socket);
     redis = await Redis.start();
     server = new Server(
-      {
-        url: `mysql://${user}@unix(${gate.path})/${name}`,
-        remove: async () => {
-          await database.sql(`DROP USER ${user}@localhost`);
-          await database.remove();
-        },
-      },
+      { ...database, url: database.url.replace(socket, gate.path) },
       await mkdtemp(join(tmpdir(), 'rollcall-e2e-')),
     );
     const created = await server.createApp({ statusQueryEnabled: true });

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { AppServer } from './lib/api.mjs';
 import { launch, Operator } from './lib/browser.mjs';
 import { createMariaDB } from './lib/databases.mjs';
+import { writePast } from './lib/past.mjs';
 import { Redis } from './lib/redis.mjs';
 import { Server } from './lib/server.mjs';
 import { Connection } from './lib/socket.mjs';
@@ -18,22 +19,6 @@ const people = [
 ];
 const seeded = 5200;
 const crowd = 140;
-
-/** Gives the app a month of history: figures by the hour and the minute, and when each user registered. */
-async function writePast(database, key) {
-  const app = `(SELECT id FROM apps WHERE \`key\` = '${key}')`;
-  const now = 'CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)';
-  const figures = (span, points, registrations, online) => `REPLACE INTO app_figures (app_id, span, begins_at, registrations, peak_online)
-    SELECT ${app}, ${span}, (${now} DIV ${span} - seq) * ${span}, ${registrations}, ${online} FROM seq_0_to_${points}`;
-  // A daily wave, higher at weekends, rising over the month.
-  const wave = `(1 + SIN((seq + 46 - HOUR(UTC_TIME())) / 24 * 2 * PI()))
-    * IF(WEEKDAY(NOW() - INTERVAL seq HOUR) > 4, 1.3, 1) * (1.3 - seq / 1800) * (0.9 + RAND(seq DIV 24) / 5)`;
-  await database.sql(`
-    UPDATE users JOIN (SELECT MAX(id) AS newest FROM users) AS all_of_them
-      SET created_at = ${now} - 240000 - (newest - id) * 1560000;
-    ${figures(3_600_000, 719, `ROUND(2 * ${wave} + RAND(seq))`, `ROUND(60 + 45 * ${wave} + 12 * RAND(seq))`)};
-    ${figures(60_000, 59, 'IF(RAND() > 0.85, 1 + FLOOR(2 * RAND()), 0)', '146 + ROUND(5 * SIN(seq / 7) + 3 * RAND(seq))')};`);
-}
 
 const server = await Server.create(createMariaDB);
 const redis = await Redis.start();

@@ -1,58 +1,32 @@
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { promisify } from 'node:util';
 import { launch, Operator } from './lib/browser.mjs';
+import { Provider } from './lib/provider.mjs';
 import { Server } from './lib/server.mjs';
-import { within } from './lib/wait.mjs';
-
-const run = promisify(execFile);
-const leash = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'KILL', '--'] : [];
 
 describe('SSO at the provider of github.com/zitadel/oidc', () => {
   let server;
   let app;
   let browser;
-  let provider; // its process
+  let provider;
   let settings; // of a server that uses it
   before(async () => {
     server = await Server.create();
     app = await server.createApp({ name: 'Chat' });
-    const program = join(server.folder, 'provider');
-    await run('go', ['build', '-o', program, '.'], { cwd: join(import.meta.dirname, 'provider') });
     await server.start(); // for its address
-    const [command, ...args] = [...leash, program, `${server.url}/console/login/sso/callback`];
-    provider = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    const [line] = await within(new Promise((done) => provider.stdout.once('data', (text) => done([`${text}`.trim()]))), 'the provider');
-    settings = {
-      ROLLCALL_CONSOLE_URL: server.url,
-      ROLLCALL_SSO_ISSUER: line,
-      ROLLCALL_SSO_CLIENT_ID: 'console',
-      ROLLCALL_SSO_CLIENT_SECRET: "the client's secret",
-      ROLLCALL_SSO_NAME: 'Acme',
-      ROLLCALL_SSO_ROLES: `owner=platform; moderator@${app.key}=support`,
-      ROLLCALL_SSO_ALLOWED_DOMAINS: 'acme.example',
-    };
+    provider = await Provider.start(server);
+    settings = provider.settings(app);
     await server.stop();
     await server.start(settings);
     browser = await launch();
   });
   after(async () => {
     await browser?.close();
-    provider?.kill();
+    provider?.stop();
     await server?.remove();
   });
 
-  /** Logs in on the provider's page. */
-  async function atProvider(page, name) {
-    await page.waitForURL(`${settings.ROLLCALL_SSO_ISSUER}/**`);
-    await page.getByLabel('Username').fill(name);
-    await page.getByLabel('Password').fill('verysecure');
-    await page.getByRole('button', { name: 'Login' }).click();
-    await page.waitForURL(`${server.url}/console/**`);
-  }
+  const atProvider = (page, name) => provider.login(page, name);
 
   /** Leaves the console, and allows that its links led to the provider. */
   async function leave(operator) {
