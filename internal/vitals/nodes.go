@@ -233,9 +233,16 @@ func (n *Node) readOthers(ctx context.Context) (others []reported, err error) {
 	return others, nil
 }
 
-// Meet reports this node to the others, before Run does so regularly, and returns the names of those
-// that run with another Redis. A node that was killed counts as running for some seconds.
+// Meet reports this node, which has a Redis, to the others, before Run does so regularly, and returns the
+// names of those that run with another Redis. A node that was killed counts as running for some seconds.
 func (n *Node) Meet(ctx context.Context, address string) (strangers []string, err error) {
+	id, err := n.Redis.ID(ctx)
+	if err != nil { // without the ID, all nodes would look like strangers
+		return nil, fmt.Errorf("reading the ID by which nodes know their Redis: %w", err)
+	}
+	n.mu.Lock()
+	n.redisID = id
+	n.mu.Unlock()
 	if err := n.beat(ctx, place(address), true); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -175,6 +176,35 @@ func TestRunningOn_NamesNodesThatReport(t *testing.T) {
 		s.beat(one, "a", true)
 		if names, err := RunningOn(t.Context(), db); err != nil || !slices.Equal(names, []string{"one", "two"}) {
 			t.Errorf("%q run, %v", names, err)
+		}
+	})
+}
+
+// TestMeet: a node that cannot read which Redis it has does not take the others for strangers.
+func TestMeet(t *testing.T) {
+	url := testenv.RedisURL(t)
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s, service := &nodes{t, db}, testenv.Service()
+		meet := func(name, place, service string) ([]string, error) {
+			n := s.node(name)
+			n.Redis = testenv.OpenRedis(t, url, service)
+			return n.Meet(t.Context(), place)
+		}
+		for _, step := range []struct {
+			name, service string
+			want          []string
+		}{{"first", service, nil}, {"second", service, nil}, {"elsewhere", testenv.Service(), []string{"first", "second"}}} {
+			got, err := meet(step.name, step.name, step.service)
+			slices.Sort(got)
+			if err != nil || !slices.Equal(got, step.want) {
+				t.Errorf("%s: strangers %s, %v; want %s", step.name, got, err, step.want)
+			}
+		}
+		n := s.node("deaf")
+		n.Redis = testenv.OpenRedis(t, url, service)
+		n.Redis.Close()
+		if got, err := n.Meet(t.Context(), "deaf"); err == nil || !strings.Contains(err.Error(), "know their Redis") || len(got) > 0 {
+			t.Errorf("without a response of Redis: strangers %s, %v", got, err)
 		}
 	})
 }
