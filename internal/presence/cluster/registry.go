@@ -117,6 +117,7 @@ func each(buckets []*bucket, do func(*bucket) error) error {
 
 // Start enters Redis and begins to receive its messages.
 func (s *Registry) Start(ctx context.Context) error {
+	s.Log.Info("this node's devices are in Redis under its ID", "node", s.identity) // which sweepDead logs
 	err := each(s.buckets, func(b *bucket) error { return b.start(ctx) })
 	if err != nil {
 		s.Abandon()
