@@ -130,6 +130,10 @@ func TestWebhook(t *testing.T) {
 				t.Errorf("webhook %s: status %d, %s", args, code, errs)
 			}
 		}
+		t.Setenv("ROLLCALL_WEBHOOK_ALLOW_PRIVATE", "false")
+		if code, _, errs := run(t, "", "webhook", "create", key, receiver.URL); code != 2 || !strings.Contains(errs, "ROLLCALL_WEBHOOK_ALLOW_PRIVATE") {
+			t.Errorf("an http URL: status %d, %s", code, errs)
+		}
 		if n.end() != 0 {
 			t.Error("the server has failed")
 		}

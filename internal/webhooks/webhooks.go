@@ -134,7 +134,7 @@ func checkFormat(format models.EndpointFormat) error {
 func (s *Service) checkURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "https" && !s.opts.AllowPrivate {
-		return fault.Invalid("url", "https", "url must begin with https://")
+		return fault.Invalid("url", "https", "url must begin with https://, unless the server has ROLLCALL_WEBHOOK_ALLOW_PRIVATE=true")
 	}
 	return nil
 }
