@@ -42,8 +42,8 @@ func (db *DB) MigrateTo(ctx context.Context, version int64) error {
 	return err
 }
 
-// LookOften makes the nodes of the tests look at a replica more often.
-func LookOften() { beatInterval = 50 * time.Millisecond }
+// LookOften makes the nodes of the tests look at a replica more often, and use it sooner after a refusal.
+func LookOften() { beatInterval, refusalLife = 50*time.Millisecond, time.Second }
 
 // AtReplica runs a statement on a session of the replica.
 func (db *DB) AtReplica(ctx context.Context, statement string) error {

@@ -5,9 +5,12 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"io"
 	"slices"
+	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
 )
 
@@ -37,18 +40,24 @@ type lateReads struct {
 // a replica that is lost between two rows is an error here.
 func (l *lateReads) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	rows, err := l.replica.pool.QueryContext(ctx, query, args...)
-	if l.again(ctx, err) {
-		return l.primary.QueryContext(ctx, query, args...)
+	if !l.again(ctx, err) {
+		return rows, err
 	}
+	refusal := err
+	rows, err = l.primary.QueryContext(ctx, query, args...)
+	l.repeated(refusal, err)
 	return rows, err
 }
 
 // QueryRowContext implements gorm.ConnPool.
 func (l *lateReads) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	row := l.replica.pool.QueryRowContext(ctx, query, args...)
-	if l.again(ctx, row.Err()) {
-		return l.primary.QueryRowContext(ctx, query, args...)
+	if !l.again(ctx, row.Err()) {
+		return row
 	}
+	refusal := row.Err()
+	row = l.primary.QueryRowContext(ctx, query, args...)
+	l.repeated(refusal, row.Err())
 	return row
 }
 
@@ -60,6 +69,15 @@ func (l *lateReads) again(ctx context.Context, err error) bool {
 	}
 	l.replica.connector.lookNow()
 	return true
+}
+
+// repeated notes that the replica ended a read with the error there, and the primary with here. A
+// statement that only the replica refuses shows a fault of the replica, such as missing rights.
+func (l *lateReads) repeated(there, here error) {
+	if _, ok := errors.AsType[*mysql.MySQLError](there); ok && here == nil {
+		l.replica.refusal.Store(&refusal{there, time.Now()})
+		l.replica.connector.lookNow()
+	}
 }
 
 // ExecContext implements gorm.ConnPool. It refuses changes.

@@ -32,6 +32,8 @@ var (
 	// slowRead is how long a read at the replica takes until the node looks whether the replica still
 	// responds. With lookTimeout it leaves a page of the console time to read at the primary.
 	slowRead = 300 * time.Millisecond
+	// refusalLife is how long a replica that has refused a read is not used.
+	refusalLife = time.Minute
 )
 
 // The bounds of ReplicaOptions.MaxLag.
@@ -75,7 +77,9 @@ type replica struct {
 	// had was begun, in nanoseconds since begun; 0 if it had none.
 	ok    atomic.Bool
 	shown atomic.Int64
-	state string // that was logged last
+	// refusal is the last one, or nil.
+	refusal atomic.Pointer[refusal]
+	state   string // that was logged last
 
 	end   context.CancelFunc
 	ended sync.WaitGroup
@@ -88,6 +92,12 @@ type replica struct {
 type heartbeat struct {
 	number int64
 	begun  time.Time
+}
+
+// refusal is the error of a read that the primary accepted.
+type refusal struct {
+	error
+	at time.Time
 }
 
 // CheckReplica returns the *URLError or *clienttls.Error that UseReplica would return. It connects to
@@ -238,6 +248,7 @@ var (
 	errOldSchema = errors.New("its schema is older than this node needs")
 	errNoBeat    = errors.New("it has not received this node's heartbeat")
 	errLag       = errors.New("it is too late")
+	errRefusal   = errors.New("it refuses a read that the primary accepts")
 )
 
 // look returns why the replica cannot be used, or nil if it can.
@@ -261,6 +272,9 @@ func (r *replica) look(ctx context.Context) error {
 		return err
 	}
 	r.shows(number.Int64)
+	if last := r.refusal.Load(); last != nil && time.Since(last.at) < refusalLife {
+		return fmt.Errorf("%w: %w", errRefusal, last.error)
+	}
 	// To be used again it must be clearly early enough, so that it does not change all the time.
 	if lag := r.lag(); lag > r.maxLag || !r.ok.Load() && lag > max(r.maxLag/2, 2*beatInterval) {
 		return errLag
@@ -283,7 +297,7 @@ func (r *replica) looked(err error) {
 	state := "used"
 	switch {
 	case err == nil:
-	case errors.Is(err, errOldSchema), errors.Is(err, errNoBeat), errors.Is(err, errLag):
+	case errors.Is(err, errOldSchema), errors.Is(err, errNoBeat), errors.Is(err, errLag), errors.Is(err, errRefusal):
 		state = err.Error()
 	default:
 		state = "lost"

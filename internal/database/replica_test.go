@@ -234,6 +234,34 @@ func TestReplica_OldSchema(t *testing.T) {
 	w.uses(w.servers.Replica)
 }
 
+// TestReplica_Refusal: a replica that refuses a read that the primary accepts, as without the rights for
+// a table, is not used for a while.
+func TestReplica_Refusal(t *testing.T) {
+	w := newReplicaWorld(t, time.Minute)
+	w.uses(w.servers.Replica)
+	move := func(from, to string) {
+		t.Helper()
+		administer(t, w.servers.Replica, fmt.Sprintf("RENAME TABLE %s.%s TO %s.%s", w.name, from, w.name, to))
+	}
+	move("token_keys", "hidden")
+	var n int
+	read := func(column string) error {
+		return w.db.Read(database.Late(t.Context())).Raw("SELECT COUNT(" + column + ") FROM token_keys").Scan(&n).Error
+	}
+	if err := read("id"); err != nil {
+		t.Error(err)
+	}
+	w.uses(w.servers.Primary)
+	w.logs("refuses a read")
+	w.logs("token_keys")
+	move("hidden", "token_keys")
+	w.uses(w.servers.Replica)
+	if err := read("nothing"); err == nil {
+		t.Error("a statement without meaning was accepted")
+	}
+	w.uses(w.servers.Replica) // which both refuse, so the replica is not to blame
+}
+
 // TestReplica_AwayAtTheStart: a node starts without its replica.
 func TestReplica_AwayAtTheStart(t *testing.T) {
 	database.LookOften()
