@@ -47,7 +47,7 @@ var rules = []string{
 // mechanisms are the packages below the rules.
 var mechanisms = []string{
 	"internal/bus", "internal/database", "internal/fanout", "internal/fault", "internal/jobs", "internal/outbox", "internal/page", "internal/ratelimit",
-	"internal/redis", "internal/retention", "internal/throttle", "internal/tracing", "internal/userlock", "internal/validate",
+	"internal/redis", "internal/retention", "internal/throttle", "internal/tracing", "internal/userkey", "internal/userlock", "internal/validate",
 }
 
 // adapters are the packages through which the rules are reached.

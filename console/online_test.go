@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall/models"
 )
@@ -38,6 +39,7 @@ func (a *questioned) want(t *testing.T, sizes ...int) {
 func TestListsAskForStatusesAtOnce(t *testing.T) {
 	s := onSQLite(t)
 	for i := range 24 {
+		s.pass(time.Millisecond)
 		s.register(s.dev, fmt.Sprintf("u%02d", i), "Somebody")
 	}
 	s.connect(s.dev, "u20", silent{})

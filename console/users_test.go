@@ -1,9 +1,11 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"html"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -73,14 +75,21 @@ func TestUnknownAppsAndUsers(t *testing.T) {
 func TestUsersPaging(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		s := newSite(t, db)
-		want := []string{"ann"}
+		s.pass(time.Millisecond)
+		var registered []*models.User
 		for i := range 44 {
 			id := fmt.Sprintf("user-%02d", i)
 			s.pass(time.Millisecond * time.Duration(i%2)) // some in the same millisecond
-			s.register(s.dev, id, "User")
-			want = append(want, id)
+			registered = append(registered, s.register(s.dev, id, "User").User)
 		}
-		slices.Reverse(want)
+		slices.SortFunc(registered, func(a, b *models.User) int {
+			return cmp.Or(cmp.Compare(b.CreatedAt, a.CreatedAt), cmp.Compare(b.ID, a.ID))
+		})
+		var want []string
+		for _, u := range registered {
+			want = append(want, u.ExternalID)
+		}
+		want = append(want, "ann")
 		b := s.as("viewer")
 		root := "/console/apps/" + s.dev.Key + "/users"
 		var got []string
@@ -106,10 +115,22 @@ func TestUsersPaging(t *testing.T) {
 
 func TestUsersOrder(t *testing.T) {
 	s := onSQLite(t)
+	ann, err := s.users.ByID(t.Context(), s.dev.ID, "ann")
+	s.check(err)
+	unseen := map[int64]string{ann.ID: "ann"}
 	for _, u := range [][2]string{{"b-1", "Zoë"}, {"C-2", "émile"}, {"a-3", "Emil"}} {
 		s.pass(time.Millisecond)
-		s.register(s.dev, u[0], u[1])
+		if registered := s.register(s.dev, u[0], u[1]).User; u[0] != "C-2" {
+			unseen[registered.ID] = u[0]
+		}
 	}
+	var never []string // those that were never seen, by their keys
+	for _, key := range slices.Sorted(maps.Keys(unseen)) {
+		never = append(never, unseen[key])
+	}
+	first := strings.Join(never, " ")
+	slices.Reverse(never)
+	last := strings.Join(never, " ")
 	s.connect(s.dev, "C-2", silent{})
 	b := s.as("viewer")
 	root := "/console/apps/" + s.dev.Key + "/users"
@@ -129,8 +150,8 @@ func TestUsersOrder(t *testing.T) {
 		"-name":  {"b-1 C-2 a-3 ann", `aria-sort="descending"><a href="` + root + `?order=name&amp;size=20">Name`},
 		"id":     {"C-2 a-3 ann b-1", `aria-sort="ascending"><a href="` + root + `?order=-id&amp;size=20">ID`},
 		"-id":    {"b-1 ann a-3 C-2", `aria-sort="descending"><a href="` + root + `?order=id&amp;size=20">ID`},
-		"seen":   {"C-2 a-3 b-1 ann", `aria-sort="descending"><a href="` + root + `?order=-seen&amp;size=20">Status`},
-		"-seen":  {"ann b-1 a-3 C-2", `aria-sort="ascending"><a href="` + root + `?order=seen&amp;size=20">Status`},
+		"seen":   {"C-2 " + last, `aria-sort="descending"><a href="` + root + `?order=-seen&amp;size=20">Status`},
+		"-seen":  {first + " C-2", `aria-sort="ascending"><a href="` + root + `?order=seen&amp;size=20">Status`},
 	} {
 		p := b.get(root + "?size=20&order=" + order)
 		p.want(t, http.StatusOK, want.head, "!has no other order")
@@ -225,6 +246,7 @@ func TestUsersSearch(t *testing.T) {
 func TestUsersSearch_Paging(t *testing.T) {
 	s := onSQLite(t)
 	for i := range 25 {
+		s.pass(time.Millisecond)
 		s.register(s.dev, fmt.Sprintf("x-%d", i), "User & Co")
 	}
 	b := s.as("viewer")

@@ -1,6 +1,7 @@
 package graph_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -63,7 +64,7 @@ func page(w *graphtest.World, who, list string, variables map[string]any) connec
 }
 
 // populate registers 60 users, 25 of them banned and 25 deactivated, with several in the same
-// millisecond, and returns the beginning of each list.
+// millisecond, and returns the lists.
 func populate(w *graphtest.World) map[string][]string {
 	w.T.Helper()
 	ids := make([]string, 60)
@@ -77,21 +78,32 @@ func populate(w *graphtest.World) map[string][]string {
 			w.T.Fatalf("%s", r.Body)
 		}
 	}
-	for some := range slices.Chunk(ids, 5) {
-		must(registerMany, inputs(some...))
+	wants := make(map[string][]string)
+	keys := make(map[string]int64)
+	// list adds the IDs, which have the same time, to the list: the last key first.
+	list := func(name string, some []string) {
+		newest := slices.SortedFunc(slices.Values(some), func(a, b string) int { return cmp.Compare(keys[b], keys[a]) })
+		wants[name] = append(newest, wants[name]...)
 		w.Clock.Pass(time.Millisecond)
+	}
+	for some := range slices.Chunk(ids, 5) {
+		for _, id := range some {
+			w.Register(w.App, id)
+			u, err := w.Users.ByID(w.T.Context(), w.App.ID, id)
+			if err != nil {
+				w.T.Fatal(err)
+			}
+			keys[id] = u.ID
+		}
+		list("userList", some)
 	}
 	for some := range slices.Chunk(ids[5:30], 4) {
 		must(banMany, input("userIds", some, "minutes", 10))
-		w.Clock.Pass(time.Millisecond)
+		list("bannedUsers", some)
 	}
 	for some := range slices.Chunk(ids[30:55], 3) {
 		must(deactivate, inIDs(some))
-		w.Clock.Pass(time.Millisecond)
-	}
-	wants := map[string][]string{"userList": ids, "bannedUsers": slices.Clone(ids[5:30]), "deactivatedUsers": slices.Clone(ids[30:55])}
-	for _, want := range wants {
-		slices.Reverse(want)
+		list("deactivatedUsers", some)
 	}
 	return wants
 }
@@ -154,9 +166,10 @@ func TestUserLists_PagesAreStable(t *testing.T) {
 		app := w.Bearer(graphtest.AppServer)
 		for query, variables := range map[string]map[string]any{
 			registerMany: inputs("new-1", "new-2", "new-3"),
-			unban:        inIDs([]string{"u29", "u20"}), // the first, and the one whose cursor the page follows
-			banMany:      input("userIds", []string{"u55"}, "minutes", 60),
-			reactivate:   inIDs([]string{"u54", "u45"}),
+			// The first, and the one whose cursor the page follows.
+			unban:      inIDs([]string{wants["bannedUsers"][0], wants["bannedUsers"][9]}),
+			banMany:    input("userIds", []string{"u55"}, "minutes", 60),
+			reactivate: inIDs([]string{wants["deactivatedUsers"][0], wants["deactivatedUsers"][9]}),
 		} {
 			if r := w.Do(app, query, variables); r.Code() != "" {
 				t.Fatalf("%s", r.Body)

@@ -13,6 +13,7 @@ const (
 
 // User is one registered user of an app.
 type User struct {
+	// ID is a key as userkey makes it. Those of earlier releases are consecutive numbers.
 	ID    int64 `gorm:"primaryKey"`
 	AppID int64
 	// ExternalID is the ID that the App Server chose: the `id` of the API.

@@ -2,11 +2,15 @@ package relations
 
 import (
 	"testing"
+	"time"
 )
 
 func TestExcess_CountsTheNewestUsersThatHaveMore(t *testing.T) {
 	each(t, func(w *world) {
-		w.register("cid", "dan") // newer than the others
+		for _, newer := range []string{"cid", "dan"} { // than the others
+			w.pass(time.Millisecond)
+			w.register(newer)
+		}
 		w.befriend("ann", "bob", "cid")
 		w.befriend("bob", "cid")
 		w.block("dan", "ann")

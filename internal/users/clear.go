@@ -3,6 +3,7 @@ package users
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"rollcall/models"
 )
@@ -15,26 +16,18 @@ const clearBatch = 25
 // deleted so far. If it returns an error, which may be progress's own, the users deleted so far
 // stay deleted. Returns FORBIDDEN for a PRODUCTION app.
 func (s *Service) Clear(ctx context.Context, app *models.App, by models.Actor, progress func(found, deleted int) error) error {
-	// Users that register after this point stay, so the loop ends. On TiDB a later user may have a smaller
-	// key, and with the clock of another node an earlier time.
-	var last struct {
-		ID        int64
-		CreatedAt models.Time
-	}
-	if err := s.db.Read(ctx).Model(&models.User{}).Where("app_id = ?", app.ID).
-		Select("COALESCE(MAX(id), 0) AS id, COALESCE(MAX(created_at), 0) AS created_at").Scan(&last).Error; err != nil {
+	// The keys are read once, so that users that register after this point stay, even those that take the
+	// ID of one that has been deleted. Neither keys nor times are in the order of registration.
+	var keys []int64
+	err := s.db.Read(ctx).Model(&models.User{}).Where("app_id = ?", app.ID).Order("created_at, id").Pluck("id", &keys).Error
+	if err != nil {
 		return fmt.Errorf("clearing app: %w", err)
 	}
-	for {
+	for batch := range slices.Chunk(keys, clearBatch) {
 		var ids []string
-		err := s.db.Read(ctx).Model(&models.User{}).
-			Where("app_id = ? AND id <= ? AND created_at <= ?", app.ID, last.ID, last.CreatedAt).
-			Order("created_at, id").Limit(clearBatch).Pluck("external_id", &ids).Error
+		err := s.db.Read(ctx).Model(&models.User{}).Where("id IN ?", batch).Pluck("external_id", &ids).Error
 		if err != nil {
 			return fmt.Errorf("clearing app: %w", err)
-		}
-		if len(ids) == 0 {
-			return nil
 		}
 		results, err := s.Delete(ctx, app, ids, by)
 		if err != nil {
@@ -50,4 +43,5 @@ func (s *Service) Clear(ctx context.Context, app *models.App, by models.Actor, p
 			return err
 		}
 	}
+	return nil
 }

@@ -54,15 +54,7 @@ func TestList_StableWhileRowsChange(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		app := w.newApp("big", models.EnvironmentProduction, models.EditionFlagship)
-		var want []string
-		for i := range 25 {
-			id := fmt.Sprintf("u%02d", i)
-			w.register(app, id)
-			want = append(want, id)
-			if i%3 == 0 { // several users share a millisecond
-				w.pass(time.Millisecond)
-			}
-		}
+		want := w.registerSome(app)
 		slices.Reverse(want)
 		var got []string
 		request := page.Request{First: 10}

@@ -1,7 +1,10 @@
 package users
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -77,6 +80,23 @@ func (w *world) register(app *models.App, id string) *Registered {
 		w.t.Fatal(err)
 	}
 	return r
+}
+
+// registerSome registers 25 users, several of which share a millisecond, and returns their IDs in the
+// order of lists, the oldest first.
+func (w *world) registerSome(app *models.App) []string {
+	w.t.Helper()
+	var users []*models.User
+	for i := range 25 {
+		users = append(users, w.register(app, fmt.Sprintf("u%02d", i)).User)
+		if i%3 == 0 {
+			w.pass(time.Millisecond)
+		}
+	}
+	slices.SortFunc(users, func(a, b *models.User) int {
+		return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return ids(users)
 }
 
 // reload returns the app as it is in the database now.

@@ -27,7 +27,7 @@ type crowd struct {
 func newCrowd(w *world, size int) *crowd {
 	ctx := context.Background()
 	c := &crowd{world: w, app: w.newApp("crowd", models.EnvironmentProduction, models.EditionFlagship), size: size, few: size / 1000}
-	err := w.users.Seed(ctx, c.app, size, func(int) { w.pass(time.Millisecond) })
+	err := w.users.Seed(ctx, c.app, size, func(int) { w.pass(time.Second) })
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -36,8 +36,8 @@ func newCrowd(w *world, size int) *crowd {
 		return fmt.Sprintf(" WHERE app_id = %d AND external_id LIKE '%%%s'", c.app.ID, end)
 	}
 	for _, sql := range []string{
-		fmt.Sprintf("UPDATE users SET banned_at = %d, banned_until = %d + id", now, now) + where("501"),
-		fmt.Sprintf("UPDATE users SET deactivated_at = %d - id", now) + where("502"),
+		fmt.Sprintf("UPDATE users SET banned_at = %d, banned_until = %d + 1 + id %% 100000", now, now) + where("501"),
+		fmt.Sprintf("UPDATE users SET deactivated_at = %d - id %% 100000", now) + where("502"),
 		fmt.Sprintf("UPDATE users SET presence = %d", models.PresenceOnline) + where("503"),
 		fmt.Sprintf("UPDATE user_count_parts SET registered = 0 WHERE app_id = %d", c.app.ID),
 		fmt.Sprintf("UPDATE apps SET registered_user_count = %d, deactivated_user_count = %d WHERE id = %d", size-c.few, c.few, c.app.ID),

@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
 	"rollcall/internal/outbox"
+	"rollcall/internal/userkey"
 	"rollcall/internal/userlock"
 	"rollcall/internal/validate"
 	"rollcall/models"
@@ -79,10 +80,10 @@ func (s *Service) upsert(ctx context.Context, app *models.App, in Registration) 
 }
 
 // attempts is how often a registration is tried, because one of its new IDs may be registered
-// concurrently.
+// concurrently, or have a key that another node has just made.
 const attempts = 10
 
-// register runs fn in a transaction, and again if an ID that it found free was taken before it
+// register runs fn in a transaction, and again if an ID that it found free, or a key, was taken before it
 // inserted the row.
 func (s *Service) register(ctx context.Context, fn func(tx *gorm.DB) error) (err error) {
 	for range attempts {
@@ -101,6 +102,7 @@ func (in Registration) profile() Change {
 func (s *Service) newUser(app *models.App, in Registration) *models.User {
 	now := s.now()
 	u := &models.User{
+		ID:         userkey.New(app.ID, in.ID),
 		AppID:      app.ID,
 		ExternalID: in.ID,
 		Name:       in.Name,

@@ -85,7 +85,6 @@ func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) (
 	}
 	items = make([]Item, len(in))
 	var created, changed []*models.User
-	rows := make([]*models.User, len(in))
 	for i, r := range in {
 		u := users[r.ID]
 		if u == nil {
@@ -94,6 +93,8 @@ func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) (
 				continue
 			}
 			u = s.newUser(app, r)
+			// Lists have the users of a batch in its order, so each has a millisecond of its own.
+			u.CreatedAt -= models.Time(len(in) - 1 - i)
 			users[r.ID] = u
 			created = append(created, u)
 			items[i].Registered = &Registered{Created: true}
@@ -101,22 +102,16 @@ func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) (
 			if items[i].Err = s.alter(u, r.profile()); items[i].Err != nil {
 				continue
 			}
-			if u.ID != 0 && !slices.Contains(changed, u) {
+			if !slices.Contains(created, u) && !slices.Contains(changed, u) {
 				changed = append(changed, u)
 			}
 			items[i].Registered = &Registered{}
 		}
-		rows[i] = u
 		was := *u // as this item left it; a later item may overwrite it
 		items[i].User = &was
 	}
-	if err := writeAll(tx, app, tally, created, changed); err != nil {
+	if err := writeAll(tx, tally, created, changed); err != nil {
 		return nil, false, err
-	}
-	for i, u := range rows {
-		if u != nil {
-			items[i].User.ID = u.ID // for a new user known only after the insert
-		}
 	}
 	registered, updated := s.profileEvent(outbox.UserRegistered), s.profileEvent(outbox.UserUpdated)
 	recorded, err = s.record(tx, app, slices.Concat(created, changed), func(u *models.User) outbox.Event {
@@ -128,9 +123,9 @@ func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) (
 	return items, recorded, err
 }
 
-func writeAll(tx *gorm.DB, app *models.App, tally *headcount.Tally, created, changed []*models.User) error {
+func writeAll(tx *gorm.DB, tally *headcount.Tally, created, changed []*models.User) error {
 	if len(created) > 0 {
-		if err := insertAll(tx, app, created); err != nil {
+		if err := tx.Create(&created).Error; err != nil {
 			return err
 		}
 		if err := tally.Add(models.UserCounts{Registered: len(created)}); err != nil {
@@ -141,26 +136,6 @@ func writeAll(tx *gorm.DB, app *models.App, tally *headcount.Tally, created, cha
 		return nil
 	}
 	return overwriteAll(tx, changed)
-}
-
-// insertAll inserts rows by one statement and reads their keys by another. In a cluster, the keys
-// need not be consecutive, and a token must never be issued for another user's key.
-func insertAll(tx *gorm.DB, app *models.App, users []*models.User) error {
-	if err := tx.Create(&users).Error; err != nil {
-		return err
-	}
-	ids := make([]string, len(users))
-	for i, u := range users {
-		ids[i] = u.ExternalID
-	}
-	rows, err := userlock.Lock(tx, app, ids)
-	if err != nil {
-		return err
-	}
-	for _, u := range users {
-		u.ID = rows[u.ExternalID].ID
-	}
-	return nil
 }
 
 // overwriteAll writes the profiles of locked rows by one statement.

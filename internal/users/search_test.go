@@ -2,11 +2,9 @@ package users
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"rollcall/internal/page"
 	"rollcall/internal/testenv"
@@ -68,14 +66,7 @@ func TestSearchName_FollowsNameUntilErased(t *testing.T) {
 func TestSearch_PagesOfLargeApp(t *testing.T) {
 	each(t, func(w *world) {
 		w.users.reach = reach{ids: 100, names: 10}
-		var want []string
-		for i := range 25 {
-			id := fmt.Sprintf("u%02d", i)
-			w.register(w.app, id)
-			if want = append(want, id); i%3 == 0 {
-				w.pass(time.Millisecond)
-			}
-		}
+		want := w.registerSome(w.app)
 		if found := w.list(w.app, Filter{Search: "of u"}, page.Request{First: 100}); len(found.Nodes()) != 10 {
 			t.Errorf("a part of the name finds %q, want the newest 10", ids(found.Nodes()))
 		}

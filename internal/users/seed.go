@@ -16,17 +16,18 @@ import (
 const seedBatch = 500
 
 // Seed creates the example users user-0000001 to user-N of the app, in batches of one transaction
-// each. Existing ones stay unchanged. After each batch it calls progress with the number of users
+// each, a millisecond after the other until now, so that lists have them in the order of their numbers.
+// Existing ones stay unchanged. After each batch it calls progress with the number of users
 // done. Returns USER_LIMIT_REACHED, with nothing done in that batch.
 func (s *Service) Seed(ctx context.Context, app *models.App, n int, progress func(done int)) error {
+	last := s.now()
 	for start := 0; start < n; start += seedBatch {
 		end := min(start+seedBatch, n)
 		batch := make([]*models.User, 0, end-start)
 		for i := start; i < end; i++ {
-			batch = append(batch, s.newUser(app, Registration{
-				ID:   seedID(i),
-				Name: seedName(i),
-			}))
+			u := s.newUser(app, Registration{ID: seedID(i), Name: seedName(i)})
+			u.CreatedAt = last - models.Time(n-1-i)
+			batch = append(batch, u)
 		}
 		err := s.db.Tx(ctx, func(tx *gorm.DB) error { return s.seedBatch(tx, app, batch) })
 		if err != nil {

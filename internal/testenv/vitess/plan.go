@@ -67,7 +67,7 @@ func (r *report) plan() (plans, error) {
 	if err := json2.UnmarshalPB(sharded, users); err != nil {
 		return nil, err
 	}
-	rest := &vschemapb.Keyspace{Tables: map[string]*vschemapb.Table{"users_by_external_id": {}, "friend_requests_by_id": {}}}
+	rest := &vschemapb.Keyspace{Tables: map[string]*vschemapb.Table{"friend_requests_by_id": {}}}
 	for name, create := range r.tables {
 		table := users.Tables[name]
 		if table == nil {
