@@ -200,4 +200,16 @@ describe('clients during an outage of Redis or MariaDB', { skip: mariadb.skip },
       await browser.close();
     }
   });
+
+  test('the log repeats nothing that is tried again and again', () => {
+    const last = new Map();
+    const repeated = new Map();
+    const lines = server.output.match(/^\{"time":.*\}$/gm).map((line) => JSON.parse(line));
+    for (const { time, msg } of lines.filter(({ msg }) => /\bretry(ing)?$/.test(msg))) {
+      if (Date.parse(time) - last.get(msg) < 5_000) repeated.set(msg, (repeated.get(msg) ?? 0) + 1);
+      last.set(msg, Date.parse(time));
+    }
+    assert.ok(last.size > 3, `only ${last.size} such messages`);
+    assert.deepEqual([...repeated], []);
+  });
 });

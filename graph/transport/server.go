@@ -118,8 +118,9 @@ func (s *Server) startChecking() (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		warnings := outage.NewLog(s.log)
 		s.appLinks.run(ctx, func(err error) {
-			s.log.Error("checking the connections of App Servers failed; will retry", "error", err)
+			warnings.Warn(ctx, "checking the connections of App Servers failed; will retry", "error", err)
 		})
 	}()
 	return func() { cancel(); <-done }

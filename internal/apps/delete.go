@@ -120,9 +120,10 @@ func (s *Service) Delete(ctx context.Context, key, name string, by models.Actor)
 func (s *Service) RunDeletions(ctx context.Context, log *slog.Logger) {
 	ticker := time.NewTicker(deletionInterval)
 	defer ticker.Stop()
+	warnings := outage.NewLog(log)
 	for {
 		if err := s.CompleteDeletions(ctx); err != nil && !outage.CallerGone(ctx, err) {
-			log.WarnContext(ctx, "deleting an app failed; retrying", "error", err)
+			warnings.Warn(ctx, "deleting an app failed; retrying", "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -221,9 +221,10 @@ func (l *Log) chained(db *gorm.DB) *gorm.DB {
 
 // Run chains entries until ctx ends.
 func (l *Log) Run(ctx context.Context, log *slog.Logger) {
+	warnings := outage.NewLog(log)
 	for {
 		if err := l.round(ctx, log); err != nil && !outage.CallerGone(ctx, err) {
-			log.WarnContext(ctx, "chaining the audit failed; retrying", "error", err)
+			warnings.Warn(ctx, "chaining the audit failed; retrying", "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -15,6 +15,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"rollcall/internal/database"
+	"rollcall/internal/outage"
 	"rollcall/models"
 )
 
@@ -156,13 +157,14 @@ func (p *Presence) run(ctx context.Context) {
 	defer refreshing.Stop()
 	flushing := time.NewTicker(p.wait / 4)
 	defer flushing.Stop()
+	warnings := outage.NewLog(p.log)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-refreshing.C:
 			if err := p.refresh(); err != nil {
-				p.log.Warn("looking for webhook endpoints that receive statuses failed; retrying", "error", err)
+				warnings.Warn(ctx, "looking for webhook endpoints that receive statuses failed; retrying", "error", err)
 			}
 			continue
 		case <-flushing.C:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall/internal/bus"
+	"rollcall/internal/outage"
 	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
@@ -50,6 +51,7 @@ func (a *disabledApps) appChanged(_ context.Context, ev bus.AppChanged) {
 func (a *disabledApps) run() {
 	ticker := time.NewTicker(disabledInterval)
 	defer ticker.Stop()
+	warnings := outage.NewLog(a.hub.log)
 	for {
 		select {
 		case <-ticker.C:
@@ -58,7 +60,7 @@ func (a *disabledApps) run() {
 			return
 		}
 		if err := a.pass(a.hub.closing); err != nil && a.hub.closing.Err() == nil {
-			a.hub.log.Warn("ending the devices of disabled apps failed; retrying", "error", err)
+			warnings.Warn(a.hub.closing, "ending the devices of disabled apps failed; retrying", "error", err)
 		}
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
+	"rollcall/internal/outage"
 	"rollcall/internal/presence/circles"
 	"rollcall/internal/presence/cluster"
 	"rollcall/internal/presence/memory"
@@ -187,5 +188,5 @@ func (h *Hub) LastConnected(ctx context.Context, userID int64) (connected bool, 
 
 // columns returns the columns that the hub's registry writes.
 func (h *Hub) columns() *mirror.Columns {
-	return &mirror.Columns{DB: h.db, Seconds: h.metrics.writeSeconds, Failures: h.metrics.writeFailures, Log: h.log}
+	return &mirror.Columns{DB: h.db, Seconds: h.metrics.writeSeconds, Failures: h.metrics.writeFailures, Log: outage.NewLog(h.log)}
 }

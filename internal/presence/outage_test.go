@@ -15,17 +15,17 @@ import (
 	"rollcall/models"
 )
 
-// outage is two nodes. The second one's connection to Redis, or Redis itself, fails. A watcher at
+// cutOff is two nodes. The second one's connection to Redis, or Redis itself, fails. A watcher at
 // each node records what it receives.
-type outage struct {
+type cutOff struct {
 	nodes nodes
 	seen  [2]*recorder
 }
 
 // newOutage connects u0 and u1 to the nodes of these numbers, and at each node a watcher of u0 to
 // u4.
-func newOutage(t *testing.T, n nodes) *outage {
-	o := &outage{nodes: n}
+func newOutage(t *testing.T, n nodes) *cutOff {
+	o := &cutOff{nodes: n}
 	for i, w := range n {
 		o.seen[i] = new(recorder)
 		w.WatchUsers([]status.Account{w.account(0), w.account(1), w.account(2), w.account(3), w.account(4)}, o.seen[i], false)
@@ -40,7 +40,7 @@ func newOutage(t *testing.T, n nodes) *outage {
 }
 
 // told waits until both watchers have received this as the user's last status.
-func (o *outage) told(user int, want models.Presence) {
+func (o *cutOff) told(user int, want models.Presence) {
 	for i, w := range o.nodes {
 		w.t.Helper()
 		w.eventually(func() bool {

@@ -88,7 +88,7 @@ func (s *Service) Run(ctx context.Context, drain time.Duration) {
 	running.Go(func() { s.keepTidy(ctx) })
 	r := &rounds{
 		Service: s, sending: sending, running: &running, busy: make(map[int64]bool), done: make(chan delivered, endpointsAtOnce),
-		unopened: &unopenedEndpoints{service: s, until: make(map[int64]time.Time)},
+		unopened: &unopenedEndpoints{service: s, until: make(map[int64]time.Time)}, warnings: outage.NewLog(s.opts.Logger),
 	}
 	poll := time.NewTicker(s.timing.poll)
 	defer poll.Stop()
@@ -138,17 +138,18 @@ type rounds struct {
 	failing  int
 	done     chan delivered
 	unopened *unopenedEndpoints
+	warnings *outage.Log
 }
 
 // begin begins a round. It reports whether there may be more to distribute.
 func (r *rounds) begin(ctx context.Context) (more bool) {
 	more, err := r.distributeAll(ctx)
 	if err != nil && !outage.CallerGone(ctx, err) {
-		r.opts.Logger.WarnContext(ctx, "distributing webhook events failed; retrying", "error", err)
+		r.warnings.Warn(ctx, "distributing webhook events failed; retrying", "error", err)
 	}
 	due, err := r.dueEndpoints(ctx, r.unopened.now()...)
 	if err != nil && !outage.CallerGone(ctx, err) {
-		r.opts.Logger.WarnContext(ctx, "looking for webhook deliveries failed; retrying", "error", err)
+		r.warnings.Warn(ctx, "looking for webhook deliveries failed; retrying", "error", err)
 	}
 	for _, e := range due {
 		if r.busy[e.ID] || len(r.busy) >= endpointsAtOnce || e.Failing && r.failing >= failingAtOnce {
@@ -162,7 +163,7 @@ func (r *rounds) begin(ctx context.Context) (more bool) {
 			full, err := r.deliver(r.sending, e.ID)
 			var keyErr *token.KeyError
 			if err != nil && !errors.As(err, &keyErr) && !outage.CallerGone(r.sending, err) {
-				r.opts.Logger.WarnContext(ctx, "delivering webhook events failed; retrying", "endpoint", e.ID, "error", err)
+				r.warnings.Warn(ctx, "delivering webhook events failed; retrying", "endpoint", e.ID, "error", err)
 			}
 			r.done <- delivered{e, full, keyErr}
 		})

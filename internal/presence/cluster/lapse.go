@@ -129,7 +129,7 @@ func (s *Registry) lapseWhenAsked(closing context.Context) {
 		l.take(pending)
 		if err := s.lapsePending(closing, pending); err != nil && closing.Err() == nil {
 			for b := range pending {
-				b.repairFailed(err)
+				b.repairFailed(closing, err)
 				break
 			}
 		}
@@ -241,7 +241,7 @@ func (s *Registry) lapseAll(ctx context.Context, due map[*bucket]lapse) (failed 
 	}
 	if ctx.Err() == nil {
 		for b, err := range failed {
-			b.repairFailed(err)
+			b.repairFailed(ctx, err)
 		}
 	}
 	return failed

@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/bus"
+	"rollcall/internal/outage"
 	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
@@ -27,6 +28,7 @@ const (
 // recheckRegularly cuts, until closing ends, the devices here of users whose revocation or sign-out
 // this node missed because its own connection to Redis, or that of the revoking node, is down.
 func (s *Registry) recheckRegularly(closing context.Context) {
+	warnings := outage.NewLog(s.Log)
 	for {
 		select {
 		case <-time.After(recheckLeast + rand.N(recheckMost-recheckLeast)):
@@ -34,7 +36,7 @@ func (s *Registry) recheckRegularly(closing context.Context) {
 			return
 		}
 		if err := s.recheck(closing); err != nil && closing.Err() == nil {
-			s.Log.Warn("looking for users that may no longer be connected failed; retrying", "error", err)
+			warnings.Warn(closing, "looking for users that may no longer be connected failed; retrying", "error", err)
 		}
 	}
 }

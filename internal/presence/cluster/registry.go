@@ -34,6 +34,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
+	"rollcall/internal/outage"
 	"rollcall/internal/presence/cluster/ledger"
 	"rollcall/internal/presence/mirror"
 	"rollcall/internal/presence/status"
@@ -485,7 +486,10 @@ const (
 // notices keeps the buckets from logging the same.
 type notices struct {
 	log *slog.Logger
-	mu  sync.Mutex
+	// outages logs what fails again and again while a server is away.
+	outages *outage.Log
+
+	mu sync.Mutex
 	// noticed has when, and by which bucket, something was noticed last.
 	noticed map[string]notice
 	// away are the buckets for which Redis does not respond, and since when the first.
@@ -499,7 +503,8 @@ type notice struct {
 }
 
 func (n *notices) init(log *slog.Logger) {
-	n.log, n.noticed, n.away = log, make(map[string]notice), make(map[*bucket]bool)
+	n.log, n.outages = log, outage.NewLog(log)
+	n.noticed, n.away = make(map[string]notice), make(map[*bucket]bool)
 }
 
 // isNew reports whether nothing of that name was noticed by another bucket within the pause, or, for

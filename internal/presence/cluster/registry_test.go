@@ -17,6 +17,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
 	"rollcall/internal/once"
+	"rollcall/internal/outage"
 	"rollcall/internal/presence/cluster/ledger"
 	"rollcall/internal/presence/mirror"
 	"rollcall/internal/presence/status"
@@ -71,7 +72,7 @@ func (n *node) start(db *database.DB) {
 	n.Registry = New(Config{
 		Redis: testenv.OpenRedis(n.t, testenv.RedisURL(n.t), testenv.Service()), DB: db, Log: log,
 		Columns: &mirror.Columns{
-			DB: db, Log: log, Forward: true, Failures: counter(),
+			DB: db, Log: outage.NewLog(log), Forward: true, Failures: counter(),
 			Seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "seconds"}),
 		},
 		Board: fanout.NewBoard(func(int) {}), Now: func() models.Time { return models.Time(clock.Add(1)) },

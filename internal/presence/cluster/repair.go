@@ -157,7 +157,7 @@ func (b *bucket) repairWhenAsked(closing context.Context) {
 			return
 		}
 		if err != nil {
-			b.repairFailed(err)
+			b.repairFailed(closing, err)
 			pause = repairPause
 		}
 		later = nil
@@ -168,10 +168,9 @@ func (b *bucket) repairWhenAsked(closing context.Context) {
 }
 
 // repairFailed logs why a repair failed, unless that is known.
-func (b *bucket) repairFailed(err error) {
-	const message = "repairing presence after a failure failed; retrying"
-	if !b.lease.isAway() && !errors.Is(err, errRenamed) && !leaseLost(err) && b.registry.notices.isNew(message, b, noticePause) {
-		b.Log.Error(message, "error", err)
+func (b *bucket) repairFailed(ctx context.Context, err error) {
+	if !b.lease.isAway() && !errors.Is(err, errRenamed) && !leaseLost(err) {
+		b.registry.notices.outages.Warn(ctx, "repairing presence after a failure failed; retrying", "error", err)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/internal/database"
+	"rollcall/internal/outage"
 	"rollcall/internal/presence/status"
 )
 
@@ -36,7 +36,7 @@ type Columns struct {
 	// Seconds observes how long each write took, and Failures counts those that failed.
 	Seconds  prometheus.Observer
 	Failures prometheus.Counter
-	Log      *slog.Logger
+	Log      *outage.Log
 	// Forward makes a row that holds something newer keep it. It is set if several nodes write,
 	// because their writes may overtake each other.
 	Forward bool
@@ -62,7 +62,7 @@ func (c *Columns) Write(ctx context.Context, rows []Row) error {
 	if err != nil {
 		err = fmt.Errorf("updating the presence of %d users: %w", len(rows), err)
 		c.Failures.Inc()
-		c.Log.Error("writing statuses failed; retrying", "users", len(rows), "error", err)
+		c.Log.Warn(ctx, "writing statuses failed; retrying", "users", len(rows), "error", err)
 	}
 	return err
 }

@@ -14,6 +14,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/database"
+	"rollcall/internal/outage"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
@@ -34,7 +35,7 @@ type world struct {
 func newWorld(t *testing.T, db *database.DB, users int) *world {
 	t.Helper()
 	w := &world{t: t, Columns: &Columns{
-		DB: db, Log: slog.New(slog.DiscardHandler),
+		DB: db, Log: outage.NewLog(slog.New(slog.DiscardHandler)),
 		Seconds:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "seconds"}),
 		Failures: prometheus.NewCounter(prometheus.CounterOpts{Name: "failures"}),
 	}}
