@@ -111,7 +111,7 @@ func TestFillSearch_OfUsersOfEarlierReleases(t *testing.T) {
 		for _, want := range []int{n + 1, 0} {
 			var filled int
 			var err error
-			statements := testenv.Statements(t, w.db, func() { filled, err = w.users.FillSearch(ctx) })
+			statements := testenv.Statements(w.t, w.db, func() { filled, err = w.users.FillSearch(ctx) })
 			if filled != want || err != nil {
 				t.Errorf("filled in %d, %v; want %d", filled, err, want)
 			}
@@ -121,10 +121,10 @@ func TestFillSearch_OfUsersOfEarlierReleases(t *testing.T) {
 					continue
 				}
 				reads++
-				if rows, ok := testenv.RowsRead(t, w.db, s); ok && rows > fillPage+1 {
+				if rows, ok := testenv.RowsRead(w.t, w.db, s); ok && rows > fillPage+1 {
 					t.Errorf("one statement reads %d rows\n%.300s", rows, s.SQL)
 				}
-				for _, step := range testenv.Explain(t, w.db, s) {
+				for _, step := range testenv.Explain(w.t, w.db, s) {
 					if step.Scans || step.Sorts {
 						t.Errorf("%s\n%.300s", step.Text, s.SQL)
 					}
