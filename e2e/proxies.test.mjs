@@ -298,8 +298,9 @@ describe('the proxies of deploy/', () => {
           }, 'the nodes to be unready');
           // For longer than a proxy that asks /readyz takes to notice.
           const end = Date.now() + 4000;
-          const session = http2.connect(`https://127.0.0.1:${port}`, { ca: authority, servername: 'chat.example' });
           do {
+            // A session each time: nginx ends one after 1000 requests.
+            const session = http2.connect(`https://127.0.0.1:${port}`, { ca: authority, servername: 'chat.example' });
             const { json } = await send('query { me { id } }', token);
             assert.equal(json.errors[0].extensions.code, 'UNAVAILABLE');
             const asked = session.request({ ':method': 'POST', ':path': '/graphql', ':authority': 'chat.example',
@@ -308,8 +309,8 @@ describe('the proxies of deploy/', () => {
             let text = '';
             for await (const some of asked) text += some;
             assert.equal(JSON.parse(text).errors[0].extensions.code, 'UNAVAILABLE');
+            session.destroy();
           } while (Date.now() < end);
-          session.destroy();
         } finally {
           await gate.reopen();
         }
