@@ -16,9 +16,9 @@ import (
 const seedBatch = 500
 
 // Seed creates the example users user-0000001 to user-N of the app, in batches of one transaction
-// each, a millisecond after the other until now, so that lists have them in the order of their numbers.
-// Existing ones stay unchanged. After each batch it calls progress with the number of users
-// done. Returns USER_LIMIT_REACHED, with nothing done in that batch.
+// each. They are registered one millisecond after the other, the last one now, so that lists have them
+// in the order of their numbers. Existing ones stay unchanged. After each batch it calls progress with
+// the number of users done. Returns USER_LIMIT_REACHED, with nothing done in that batch.
 func (s *Service) Seed(ctx context.Context, app *models.App, n int, progress func(done int)) error {
 	last := s.now()
 	for start := 0; start < n; start += seedBatch {
