@@ -122,11 +122,14 @@ func TestRenew_Lapses(t *testing.T) {
 		// a and b are how long ago the nodes renewed their leases.
 		a, b time.Duration
 		dead []string
+		// prolonged is whether b has the time of a lease from now on, because Redis did not respond.
+		prolonged bool
 	}{
-		{"both renew", time.Second, time.Second, nil},
-		{"one does not", time.Second, 4 * time.Second, []string{"b"}},
-		{"both do not", 10 * time.Second, 4 * time.Second, nil},
-		{"one does not, and Redis was away before its lease lapsed", 2500 * time.Millisecond, 3500 * time.Millisecond, nil},
+		{"both renew", time.Second, time.Second, nil, false},
+		{"one does not", time.Second, 4 * time.Second, []string{"b"}, false},
+		{"both do not", 10 * time.Second, 4 * time.Second, nil, true},
+		{"one does not, and Redis was away before its lease lapsed", 2500 * time.Millisecond, 3500 * time.Millisecond, nil, true},
+		{"both do not, and their leases are about to lapse", 2200 * time.Millisecond, 2900 * time.Millisecond, nil, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			client := testenv.OpenRedis(t, testenv.RedisURL(t), testenv.Service())
@@ -141,6 +144,9 @@ func TestRenew_Lapses(t *testing.T) {
 			out := renew(t, l, Renewal{Node: "a"})
 			if !out.Held || len(out.Dead) != len(test.dead) || len(test.dead) > 0 && out.Dead[0] != test.dead[0] {
 				t.Errorf("the renewal returned %+v, want the dead %v", out, test.dead)
+			}
+			if end, err := client.Do(context.Background(), client.B().Zscore().Key(client.Key("nodes")).Member("b").Build()).AsFloat64(); test.prolonged && (err != nil || int64(end) < out.End) {
+				t.Errorf("b's lease ends at %.0f, %v; want %d", end, err, out.End)
 			}
 			if held := renew(t, l, Renewal{Node: "b"}).Held; held != (len(test.dead) == 0) {
 				t.Errorf("b holds its lease: %t", held)

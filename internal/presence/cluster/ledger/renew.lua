@@ -30,23 +30,21 @@ if rolledBack or born == 0 then
   redis.call('SET', P .. 'born', int(born))
 end
 
--- If no node has renewed its lease for a while, Redis did not respond; leases then do not lapse.
+-- If no node has renewed its lease for a while, Redis did not respond. Leases then do not lapse, and all
+-- nodes have the time of a lease to renew theirs: a lease may end just after the first renewal.
 local latest = redis.call('ZREVRANGE', nodes, 0, 0, 'WITHSCORES')[2]
 local silent = latest and now - (tonumber(latest) - lease) > lease * 2 / 3
 local held = enter or ends
 local prolonged = { unpack(ARGV, 7) }
+if silent then prolonged = redis.call('ZRANGE', nodes, 0, -1) end
 if held then prolonged[#prolonged + 1] = node end
 if enter then redis.call('ZADD', nodes, int(now + lease), node) end
 for _, name in ipairs(prolonged) do
   if holds(name) then redis.call('ZADD', nodes, int(now + lease), name) end
 end
 for _, lapsed in ipairs(redis.call('ZRANGEBYSCORE', nodes, '-inf', int(now))) do
-  if silent then
-    redis.call('ZADD', nodes, int(now + lease), lapsed)
-  else
-    redis.call('ZREM', nodes, lapsed)
-    redis.call('SADD', P .. 'dead', lapsed)
-  end
+  redis.call('ZREM', nodes, lapsed)
+  redis.call('SADD', P .. 'dead', lapsed)
 end
 return { held and '1' or '0', int(now + lease), redis.call('GET', P .. 'seq') or '0', int(born),
   unpack(redis.call('SMEMBERS', P .. 'dead')) }
