@@ -13,9 +13,9 @@ import (
 )
 
 // A key has, from its highest bit, which is 0: the shard, the time in ms since epoch (69 years), and a
-// number that tells apart what one node makes within a ms. Two nodes can make the same key, in one of
-// millions of ms in which both register users of the same shard; the primary key then refuses one of
-// them, which is tried again.
+// number that tells apart what one node makes within a ms. Two nodes that register a user each in the
+// same ms make the same key once in four million times (Shards, times the numbers); the primary key then
+// refuses one of them, which is tried again.
 const (
 	shardBits  = 10
 	timeBits   = 41
